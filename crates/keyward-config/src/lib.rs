@@ -1,0 +1,1 @@
+//! Reads Kratos configuration files and environment overrides into typed settings.

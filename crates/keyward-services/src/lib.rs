@@ -1,0 +1,1 @@
+//! The verbs: hashing, sealing, schema validation, deriving identities, sessions, continuity and audit.
