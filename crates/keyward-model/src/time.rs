@@ -57,7 +57,8 @@ impl Time {
         };
         let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
         let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-        let separators = bytes[4] == b'-' && bytes[7] == b'-' && matches!(bytes[10], b'T' | b't') && bytes[13] == b':' && bytes[16] == b':';
+        let separators =
+            bytes[4] == b'-' && bytes[7] == b'-' && matches!(bytes[10], b'T' | b't') && bytes[13] == b':' && bytes[16] == b':';
         if !separators || !(1..=12).contains(&month) || !(1..=days_in_month(year, month)).contains(&day) {
             return None;
         }
@@ -266,7 +267,14 @@ mod tests {
             assert_eq!(Time::parse(text), Some(Time::from_micros(micros)));
         }
         assert_eq!(Time::parse("2026-03-03T12:00:00.123456789+01:30"), Time::parse("2026-03-03T10:30:00.123456Z"));
-        for bad in ["", "2026-02-30T00:00:00Z", "2026-03-03 12:00:00Z", "2026-03-03T12:00:00", "2026-03-03T12:00:00.Z", "2026-03-03T24:00:00Z"] {
+        for bad in [
+            "",
+            "2026-02-30T00:00:00Z",
+            "2026-03-03 12:00:00Z",
+            "2026-03-03T12:00:00",
+            "2026-03-03T12:00:00.Z",
+            "2026-03-03T24:00:00Z",
+        ] {
             assert_eq!(Time::parse(bad), None, "{bad}");
         }
     }
