@@ -1,0 +1,301 @@
+//! Everything Keyward says to a person, as one table: id, kind, and the sentence in each language.
+//! Methods and stories make [`Message`]s by id and context; the sentence is chosen when the answer is rendered.
+//! Ids, kinds and context keys are the contract (settings 7, login 15); the sentences are our own.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::Time;
+
+/// A language that the message table speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Lang {
+    /// English, the default.
+    #[default]
+    En,
+    /// German.
+    De,
+}
+
+impl Lang {
+    /// Picks from an `Accept-Language` header (RFC 9110 section 12.5.4) by the highest weight; English when none fits.
+    pub fn negotiate(accept_language: Option<&str>) -> Self {
+        let mut best = (Self::En, 0.0);
+        for range in accept_language.unwrap_or_default().split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let tag = parts.next().unwrap_or_default();
+            let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
+            let lang = match tag.split('-').next().unwrap_or_default().to_ascii_lowercase().as_str() {
+                "en" => Self::En,
+                "de" => Self::De,
+                _ => continue,
+            };
+            if weight > best.1 {
+                best = (lang, weight);
+            }
+        }
+        best.0
+    }
+
+    /// The BCP 47 tag.
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::De => "de",
+        }
+    }
+}
+
+/// How a message is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageKind {
+    /// A label, hint or next step.
+    Info,
+    /// A refusal.
+    Error,
+    /// Something was done.
+    Success,
+}
+
+/// A message in the wire's form (`uiText`); also what flows store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Pinned number.
+    pub id: u32,
+    /// The sentence. In a stored flow this is English; [`Message::in_language`] chooses anew.
+    pub text: String,
+    /// How it is meant.
+    #[serde(rename = "type")]
+    pub kind: MessageKind,
+    /// Named values, for clients that write their own sentences.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub context: Map<String, Value>,
+}
+
+impl Message {
+    /// The message `id` with its named values; English.
+    /// An id without a row gives an empty sentence: the pinned-id test keeps that from happening.
+    pub fn new(id: u32, context: Value) -> Self {
+        let context = match context {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        };
+        let row = row(id);
+        let text = row.map(|row| fill(row.en, &context)).unwrap_or_default();
+        Self { id, text, kind: row.map_or(MessageKind::Error, |row| row.kind), context }
+    }
+
+    /// A message without named values.
+    pub fn plain(id: u32) -> Self {
+        Self::new(id, Value::Null)
+    }
+
+    /// The general refusal 4000001, whose sentence is its reason.
+    pub fn reason(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(4_000_001, json!({ "reason": reason.into() }))
+    }
+
+    /// A property is missing (4000002); `property` is the last part of its path.
+    pub fn missing(property: &str) -> Self {
+        Self::new(4_000_002, json!({ "property": property }))
+    }
+
+    /// A flow of this id's kind had expired and this is its replacement (4010001, 4040001, 4050001).
+    pub fn expired(id: u32, expired_at: Time) -> Self {
+        Self::new(id, json!({ "expired_at": expired_at, "expired_at_unix": expired_at.unix() }))
+    }
+
+    /// The label of a trait or identifier field (1070002).
+    pub fn title(title: &str, name: &str) -> Self {
+        Self::new(1_070_002, json!({ "title": title, "name": name }))
+    }
+
+    /// The same message with its sentence in `lang`. Messages that are not in the table (from web hooks) stay as they are.
+    #[must_use]
+    pub fn in_language(mut self, lang: Lang) -> Self {
+        if let Some(row) = row(self.id)
+            && lang != Lang::En
+        {
+            self.text = fill(row.text(lang), &self.context);
+        }
+        self
+    }
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct MessageRow {
+    /// Pinned number.
+    pub id: u32,
+    /// How it is meant.
+    pub kind: MessageKind,
+    /// English; `{name}` stands for a context value.
+    pub en: &'static str,
+    /// German.
+    pub de: &'static str,
+}
+
+impl MessageRow {
+    const fn text(&self, lang: Lang) -> &'static str {
+        match lang {
+            Lang::En => self.en,
+            Lang::De => self.de,
+        }
+    }
+}
+
+/// The table, in ascending order of ids.
+pub const fn messages() -> &'static [MessageRow] {
+    MESSAGES
+}
+
+fn row(id: u32) -> Option<&'static MessageRow> {
+    MESSAGES.binary_search_by_key(&id, |row| row.id).ok().map(|index| &MESSAGES[index])
+}
+
+fn fill(pattern: &str, context: &Map<String, Value>) -> String {
+    let mut text = String::with_capacity(pattern.len() + 16);
+    let mut rest = pattern;
+    while let Some(open) = rest.find('{') {
+        text.push_str(&rest[..open]);
+        let after = &rest[open + 1..];
+        let Some(close) = after.find('}') else { break };
+        match context.get(&after[..close]) {
+            Some(Value::String(value)) => text.push_str(value),
+            Some(Value::Array(values)) => {
+                let words: Vec<_> =
+                    values.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
+                text.push_str(&words.join(", "));
+            }
+            Some(value) => text.push_str(&value.to_string()),
+            None => {}
+        }
+        rest = &after[close + 1..];
+    }
+    text.push_str(rest);
+    text
+}
+
+const fn info(id: u32, en: &'static str, de: &'static str) -> MessageRow {
+    MessageRow { id, kind: MessageKind::Info, en, de }
+}
+
+const fn error(id: u32, en: &'static str, de: &'static str) -> MessageRow {
+    MessageRow { id, kind: MessageKind::Error, en, de }
+}
+
+const fn success(id: u32, en: &'static str, de: &'static str) -> MessageRow {
+    MessageRow { id, kind: MessageKind::Success, en, de }
+}
+
+#[rustfmt::skip]
+const MESSAGES: &[MessageRow] = &[
+    // Sign in
+    info(1_010_001, "Sign in", "Anmelden"),
+    info(1_010_003, "Confirm that it's you, and we carry on where you left off.", "Bestätigen Sie, dass Sie es sind. Danach geht es weiter, wo Sie aufgehört haben."),
+    info(1_010_004, "One more step: confirm with your second factor.", "Noch ein Schritt: Bestätigen Sie mit Ihrem zweiten Faktor."),
+    info(1_010_022, "Sign in with password", "Mit Passwort anmelden"),
+    // Sign up
+    info(1_040_001, "Create account", "Konto anlegen"),
+    // Settings
+    success(1_050_001, "Your changes are saved.", "Ihre Änderungen sind gespeichert."),
+    success(1_060_001, "You are back in. Choose a new password before {privileged_session_expires_at}.", "Sie sind wieder angemeldet. Wählen Sie vor {privileged_session_expires_at} ein neues Passwort."),
+    // Labels
+    info(1_070_001, "Password", "Passwort"),
+    info(1_070_002, "{title}", "{title}"),
+    info(1_070_003, "Save", "Speichern"),
+    info(1_070_004, "Email address or name", "E-Mail-Adresse oder Name"),
+    info(1_070_005, "Continue", "Weiter"),
+    info(1_070_007, "Email address", "E-Mail-Adresse"),
+    info(1_070_009, "Continue", "Weiter"),
+    // Refusals of a value
+    error(4_000_001, "{reason}", "{reason}"),
+    error(4_000_002, "Fill in this field: {property}.", "Füllen Sie dieses Feld aus: {property}."),
+    error(4_000_003, "Use at least {min_length} characters. This has {actual_length}.", "Verwenden Sie mindestens {min_length} Zeichen. Das hier hat {actual_length}."),
+    error(4_000_004, "This does not have the form that is asked for: {pattern}", "Das hat nicht die verlangte Form: {pattern}"),
+    error(4_000_005, "Choose a different password: {reason}", "Wählen Sie ein anderes Passwort: {reason}"),
+    error(4_000_006, "That address and password do not belong together. Check both and try again.", "Adresse und Passwort gehören nicht zusammen. Prüfen Sie beides und versuchen Sie es noch einmal."),
+    error(4_000_007, "That address is already used by another account.", "Diese Adresse wird schon von einem anderen Konto verwendet."),
+    error(4_000_009, "This account has no address or name to sign in with, so it cannot have a password.", "Dieses Konto hat keine Adresse und keinen Namen zum Anmelden und kann deshalb kein Passwort haben."),
+    error(4_000_017, "Use at most {max_length} characters. This has {actual_length}.", "Verwenden Sie höchstens {max_length} Zeichen. Das hier hat {actual_length}."),
+    error(4_000_018, "Enter {minimum} or more. This is {actual}.", "Geben Sie {minimum} oder mehr ein. Das hier ist {actual}."),
+    error(4_000_019, "Enter more than {minimum}. This is {actual}.", "Geben Sie mehr als {minimum} ein. Das hier ist {actual}."),
+    error(4_000_020, "Enter {maximum} or less. This is {actual}.", "Geben Sie höchstens {maximum} ein. Das hier ist {actual}."),
+    error(4_000_021, "Enter less than {maximum}. This is {actual}.", "Geben Sie weniger als {maximum} ein. Das hier ist {actual}."),
+    error(4_000_022, "Enter a multiple of {base}. This is {actual}.", "Geben Sie ein Vielfaches von {base} ein. Das hier ist {actual}."),
+    error(4_000_023, "At most {max_items} entries are allowed. There are {actual_items}.", "Höchstens {max_items} Einträge sind erlaubt. Es sind {actual_items}."),
+    error(4_000_024, "At least {min_items} entries are needed. There are {actual_items}.", "Mindestens {min_items} Einträge sind nötig. Es sind {actual_items}."),
+    error(4_000_025, "Entries {index_a} and {index_b} are the same.", "Die Einträge {index_a} und {index_b} sind gleich."),
+    error(4_000_026, "This should be {allowed_types}, but it is {actual_type}.", "Das sollte {allowed_types} sein, ist aber {actual_type}."),
+    error(4_000_029, "This must be exactly {expected}.", "Das muss genau {expected} sein."),
+    error(4_000_030, "This is not the value that is asked for.", "Das ist nicht der verlangte Wert."),
+    error(4_000_031, "Choose a password that does not contain your address or name.", "Wählen Sie ein Passwort, das weder Ihre Adresse noch Ihren Namen enthält."),
+    error(4_000_032, "Use at least {min_length} characters. This one has {actual_length}.", "Verwenden Sie mindestens {min_length} Zeichen. Dieses hat {actual_length}."),
+    error(4_000_033, "Use at most {max_length} bytes. This one has {actual_length}.", "Verwenden Sie höchstens {max_length} Bytes. Dieses hat {actual_length}."),
+    error(4_000_034, "Choose a different password: this one appears in {breaches} known leaks.", "Wählen Sie ein anderes Passwort: Dieses kommt in {breaches} bekannten Datenlecks vor."),
+    error(4_000_039, "This is your current password. Choose a new one.", "Das ist Ihr jetziges Passwort. Wählen Sie ein neues."),
+    error(4_000_040, "Enter the email address in full, like name@example.org.", "Geben Sie die E-Mail-Adresse vollständig ein, etwa name@example.org."),
+    error(4_000_041, "Enter the phone number with its country code, like +49 30 123456.", "Geben Sie die Telefonnummer mit Landesvorwahl ein, etwa +49 30 123456."),
+    // Refusals of a flow
+    error(4_010_001, "This page had been open for too long, so we reloaded it. Sign in again.", "Diese Seite war zu lange offen, deshalb haben wir sie neu geladen. Melden Sie sich noch einmal an."),
+    error(4_010_002, "There is no way to sign in with what was sent. Choose one of the ways shown.", "Mit dem Gesendeten kann man sich nicht anmelden. Wählen Sie einen der gezeigten Wege."),
+    error(4_010_003, "There is no way to create an account with what was sent. Choose one of the ways shown.", "Mit dem Gesendeten kann kein Konto angelegt werden. Wählen Sie einen der gezeigten Wege."),
+    error(4_010_004, "Nothing here can be changed with what was sent. Choose one of the forms shown.", "Mit dem Gesendeten lässt sich hier nichts ändern. Wählen Sie eines der gezeigten Formulare."),
+    error(4_010_011, "This account is switched off. Ask the people who run this service.", "Dieses Konto ist abgeschaltet. Fragen Sie die Betreiber dieses Dienstes."),
+    error(4_040_001, "This page had been open for too long, so we reloaded it. Enter your details again.", "Diese Seite war zu lange offen, deshalb haben wir sie neu geladen. Geben Sie Ihre Daten noch einmal ein."),
+    error(4_050_001, "This page had been open for too long, so we reloaded it. Your last change was not saved. Enter it again.", "Diese Seite war zu lange offen, deshalb haben wir sie neu geladen. Ihre letzte Änderung wurde nicht gespeichert. Geben Sie sie noch einmal ein."),
+    error(5_000_001, "Something went wrong on our side: {reason}", "Bei uns ist etwas schiefgegangen: {reason}"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_pinned_in_order_and_every_language_names_the_same_values() {
+        let names = |text: &str| {
+            let mut names: Vec<_> =
+                text.split('{').skip(1).filter_map(|part| part.split('}').next().map(str::to_owned)).collect();
+            names.sort();
+            names
+        };
+        for pair in MESSAGES.windows(2) {
+            assert!(pair[0].id < pair[1].id, "{} is out of order", pair[1].id);
+        }
+        for row in MESSAGES {
+            assert_eq!(names(row.en), names(row.de), "{}", row.id);
+            let kind = match row.id {
+                1_050_001 | 1_060_001 => MessageKind::Success,
+                id if id < 4_000_000 => MessageKind::Info,
+                _ => MessageKind::Error,
+            };
+            assert_eq!(row.kind, kind, "{}", row.id);
+        }
+    }
+
+    #[test]
+    fn values_are_filled_in_and_never_reinterpreted() {
+        let message = Message::new(4_000_032, json!({"min_length": 8, "actual_length": 3}));
+        assert_eq!(message.text, "Use at least 8 characters. This one has 3.");
+        assert_eq!(message.in_language(Lang::De).text, "Verwenden Sie mindestens 8 Zeichen. Dieses hat 3.");
+        assert_eq!(Message::title("{name}", "traits.x").text, "{name}");
+        let hook = Message { id: 1234, text: "from a hook".into(), kind: MessageKind::Error, context: Map::new() };
+        assert_eq!(hook.in_language(Lang::De).text, "from a hook");
+    }
+
+    #[test]
+    fn language_follows_the_header() {
+        for (header, lang) in [
+            (None, Lang::En),
+            (Some("de-AT,de;q=0.9,en;q=0.8"), Lang::De),
+            (Some("fr, de;q=0.2, en;q=0.5"), Lang::En),
+            (Some("de;q=0"), Lang::En),
+            (Some(";;;,"), Lang::En),
+        ] {
+            assert_eq!(Lang::negotiate(header), lang, "{header:?}");
+        }
+    }
+}
