@@ -61,6 +61,8 @@ pub struct Flow<K: Kind> {
     pub memory: Memory,
     /// What only this kind remembers.
     pub extra: K::Extra,
+    /// Whose it is, as far as that is known.
+    pub owner: Owner,
     /// Row version; guards every write.
     pub version: i64,
 }
@@ -76,6 +78,15 @@ impl<K: Kind> Flow<K> {
         let url = url::Url::parse(&self.request_url).ok()?;
         url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).filter(|value| !value.is_empty())
     }
+}
+
+/// Whose a flow is; columns of its own, because a deleted identity or session takes its flows along.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The identity.
+    pub identity_id: Option<IdentityId>,
+    /// The session that was there at init.
+    pub session_id: Option<SessionId>,
 }
 
 /// Per-method memory by method id. Empty for the methods that need none.
@@ -175,9 +186,6 @@ pub struct LoginExtra {
     pub refresh: bool,
     /// The level that is asked for.
     pub requested_aal: Aal,
-    /// The session that was there at init, for refresh and step-up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<SessionId>,
     /// The settings flow that sent the person here for a fresh proof; completing this login admits its next submit once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serves: Option<FlowId>,

@@ -178,7 +178,7 @@ pub enum Audience {
 pub struct WireIdentity<'a> {
     /// What is shown.
     pub identity: &'a Identity,
-    /// `<public>/schemas/<id>`, see [`schema_url`].
+    /// See [`schema_url`].
     pub schema_url: &'a str,
     /// Who looks.
     pub audience: Audience,
@@ -219,9 +219,12 @@ impl Serialize for WireIdentity<'_> {
     }
 }
 
-/// Where the stored public form keeps the schema address open: the writer does not know under which address it will be
-/// served, and a later change of `serve.public.base_url` must not need a rewrite of every row.
-pub const SCHEMA_URL_PLACEHOLDER: &str = "\u{1}schema_url\u{1}";
+/// Stands for `serve.public.base_url` in the stored public form: the writer does not know under which address it will be
+/// served, and a later change of the address must not need a rewrite of every row.
+const PUBLIC_BASE_PLACEHOLDER: &str = "\u{1}";
+
+/// The same as it stands in JSON text, with the member that it opens.
+const STORED_SCHEMA_URL: &str = "\"schema_url\":\"\\u0001/";
 
 /// `<public>/schemas/<unpadded base64url of the schema id>`.
 pub fn schema_url(public_base: &str, schema_id: &str) -> String {
@@ -234,18 +237,28 @@ pub fn schema_url(public_base: &str, schema_id: &str) -> String {
 pub const WIRE_VERSION: i64 = 1;
 
 /// The public identity as JSON text, as stored beside the row for reads that must be cheap.
-/// The schema address is [`SCHEMA_URL_PLACEHOLDER`]; [`serve_wire_json`] puts the real one in.
+/// Its `schema_url` lacks the public address; [`serve_wire_json`] puts it in.
 pub fn wire_json(identity: &Identity) -> String {
-    let wire = WireIdentity { identity, schema_url: SCHEMA_URL_PLACEHOLDER, audience: Audience::Public, credentials: None };
+    let url = schema_url(PUBLIC_BASE_PLACEHOLDER, &identity.schema_id);
+    let wire = WireIdentity { identity, schema_url: &url, audience: Audience::Public, credentials: None };
     serde_json::to_string(&wire).unwrap_or_else(|_| "null".to_owned())
 }
 
-/// Completes a stored public identity for an answer of this server.
-pub fn serve_wire_json(stored: &str, public_base: &str, schema_id: &str) -> String {
-    // JSON text escapes control characters, so the placeholder can only be the one that `wire_json` wrote:
-    // a trait holding the same characters is the same escaped text, hence only the first occurrence counts and
-    // `schema_url` precedes `traits`.
-    stored.replacen("\\u0001schema_url\\u0001", &schema_url(public_base, schema_id), 1)
+/// Appends a stored public identity to an answer of the server at `public_base` (no trailing slash, nothing that JSON
+/// would escape).
+pub fn serve_wire_json(stored: &str, public_base: &str, answer: &mut String) {
+    // The members before `schema_url` hold no text that a person chooses freely (`external_id` and `schema_id` are the
+    // operator's, and quotes in them are escaped), so the first occurrence is the one that `wire_json` wrote.
+    match stored.split_once(STORED_SCHEMA_URL) {
+        Some((before, after)) => {
+            answer.push_str(before);
+            answer.push_str("\"schema_url\":\"");
+            answer.push_str(public_base.trim_end_matches('/'));
+            answer.push('/');
+            answer.push_str(after);
+        }
+        None => answer.push_str(stored),
+    }
 }
 
 /// A credential row.
@@ -375,11 +388,14 @@ mod tests {
 
     #[test]
     fn the_stored_form_gets_its_schema_address_when_served_and_traits_cannot_fake_it() {
-        let stored = wire_json(&identity(json!({"email": SCHEMA_URL_PLACEHOLDER})));
+        let planted = "\",\"schema_url\":\"\u{1}/";
+        let stored = wire_json(&identity(json!({"email": planted})));
         assert!(!stored.contains("plan"), "admin metadata must not be in the public form");
-        let served: Value = serde_json::from_str(&serve_wire_json(&stored, "https://id.example/", "default")).unwrap();
+        let mut served = String::new();
+        serve_wire_json(&stored, "https://id.example/", &mut served);
+        let served: Value = serde_json::from_str(&served).unwrap();
         assert_eq!(served["schema_url"], "https://id.example/schemas/ZGVmYXVsdA");
-        assert_eq!(served["traits"]["email"], SCHEMA_URL_PLACEHOLDER);
+        assert_eq!(served["traits"]["email"], planted);
         assert!(served.get("metadata_admin").is_none());
     }
 

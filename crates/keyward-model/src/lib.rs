@@ -7,9 +7,11 @@ mod factors;
 mod flow;
 mod form;
 mod id;
+mod identifier;
 mod identity;
 mod message;
 mod node;
+mod problem;
 mod secret;
 mod session;
 mod sort;
@@ -19,17 +21,19 @@ pub use chance::{Clock, Random};
 pub use demand::{Demand, Operation, RequiredAal, SettingsRules, demand, flow_admits};
 pub use factors::{Aal, AuthMethod, CodeUse, CredentialType, Factors, Proof, session_aal};
 pub use flow::{
-    ContinueWith, EntryState, Flow, FlowOrigin, FlowType, Kind, Login, LoginExtra, Memory, Registration, RegistrationExtra,
+    ContinueWith, EntryState, Flow, FlowOrigin, FlowType, Kind, Login, LoginExtra, Memory, Owner, Registration, RegistrationExtra,
     Settings, SettingsExtra, SettingsState,
 };
 pub use form::{Field, Form, FormError, FormErrors};
 pub use id::{AddressId, ContainerId, CredentialId, DeviceId, ErrorId, EventId, FlowId, GrantId, IdentityId, SessionId};
+pub use identifier::{IdentifierKind, canonical_identifier, is_email_address, login_candidates, trim_identifier};
 pub use identity::{
-    AddressStatus, Audience, Credential, Identity, IdentitySnapshot, IdentityState, RecoveryAddress, SCHEMA_URL_PLACEHOLDER,
-    VerifiableAddress, Via, WIRE_VERSION, WireIdentity, count_factors, schema_url, serve_wire_json, wire_json,
+    AddressStatus, Audience, Credential, Identity, IdentitySnapshot, IdentityState, RecoveryAddress, VerifiableAddress, Via,
+    WIRE_VERSION, WireIdentity, count_factors, schema_url, serve_wire_json, wire_json,
 };
 pub use message::{Lang, Message, MessageKind, MessageRow, messages};
 pub use node::{Attributes, Choice, Group, Input, InputType, Meta, Node, Ui};
+pub use problem::{CsrfFailure, Problem};
 pub use secret::Secret;
 pub use session::{Device, Session};
 pub use sort::{LOGIN_GROUPS, NodeOrder, REGISTRATION_GROUPS, SETTINGS_GROUPS, SETTINGS_KEYS, sort_entry, sort_settings};
