@@ -1,1 +1,35 @@
 //! Reads Kratos configuration files and environment overrides into typed settings.
+//! The binary loads once at start and again on change; every other floor reads [`Config`] and the rules for `return_to`.
+//! Knows no database, no request and no clock, and never prints a secret.
+
+mod check;
+mod document;
+mod env;
+mod hooks;
+mod keys;
+mod load;
+mod methods;
+mod network;
+mod quickstart;
+mod report;
+mod resolve;
+mod return_to;
+mod selfservice;
+mod settings;
+mod tree;
+
+pub use hooks::{Hook, Recipients};
+pub use keys::known_keys;
+pub use load::{Flags, Loaded, Source, Unreadable, load, read_files};
+pub use methods::{
+    CodeMethod, LinkMethod, Methods, OidcMethod, PasskeyMethod, PasswordMethod, RelyingParty, TotpMethod, WebauthnMethod,
+};
+pub use network::{Network, NotANetwork};
+pub use quickstart::{DEFAULT_SCHEMA, DEFAULT_SCHEMA_ID, Quickstart};
+pub use report::{ConfigErrors, Place, Problem, Warning, WarningKind};
+pub use return_to::{ReturnToForbidden, ReturnUrls};
+pub use settings::{
+    After, AfterMethod, Argon2, BaseUrl, Config, Cookies, Cors, FeatureFlags, Flow, Flows, HashAlgorithm, Hashers, Identity,
+    Listener, Log, LogFormat, LogLevel, LogoutFlow, MailedFlow, MailedStrategy, PublicListener, RawSettings, Reauthentication,
+    RegistrationFlow, SameSite, SchemaSource, Secrets, Selfservice, Session, SettingsFlow, Tls,
+};

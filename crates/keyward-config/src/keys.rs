@@ -1,0 +1,362 @@
+//! The one table of configuration keys: every key of Kratos' schema and every key of our own.
+//! The checker, the environment overrides and the search for the nearest name all read it; a new key is one row here.
+//! Knows what a key may hold and whether this version uses it, not what the value means.
+//!
+//! Patterns: `{a,b}` stands for several names, `[]` for the items of a list, `<>` for any name.
+//! Keys that only Keyward has: `serve.trusted_proxies` (networks whose forwarded headers are believed),
+//! `serve.public.body_limit` (bytes of a request body on the public port), `security.factor_changes_require_aal2`
+//! (whoever has a second factor must show it before changing credentials), `selfservice.flows.settings.reauthentication`
+//! (`any` factor renews a privileged session, or `same_aal`: one of the level that the operation needs), the value `aal2` of
+//! `selfservice.flows.settings.required_aal` (asked per operation), `selfservice.methods.totp.config.issue_lookup_secrets`
+//! (backup codes come with TOTP), `selfservice.methods.webauthn.config.api_flows` (security keys in API flows),
+//! `selfservice.methods.link.config.confirm` (a mailed link shows a page before it acts), `ui.brand.name` (built-in pages).
+
+/// What a key may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// Any text; may be a secret, so it is never repeated in a message.
+    Text,
+    Bool,
+    /// A whole number between the bounds.
+    Int(i64, i64),
+    /// A number between zero and one.
+    Ratio,
+    /// A duration such as `1h30m`.
+    Span,
+    /// A size such as `128MB`.
+    Size,
+    /// An absolute URL.
+    Url,
+    /// An absolute or relative URL.
+    UrlReference,
+    OneOf(&'static [&'static str]),
+    TextList,
+    /// An object of any names, each with a text.
+    TextMap,
+    /// Secrets: at least so many, at most so many characters each.
+    Secrets(usize, usize),
+    /// `true`, `false` or the same as text.
+    LooseBool,
+    /// A list of hooks; its items are checked by [`crate::hooks`].
+    Hooks,
+    /// A request that the server makes: a web hook or a mail gateway.
+    Request,
+    /// Whatever the vendor's product puts there.
+    Anything,
+}
+
+/// What this version does with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    Used,
+    /// Known and without effect by nature; no warning.
+    Silent,
+    /// Part of Kratos' schema, not served yet: one warning.
+    NotYet,
+    /// Part of a commercial product: one warning.
+    Commercial,
+    /// Accepted, with this sentence as a warning when it is switched on.
+    Moot(&'static str),
+    /// An old name of the key given here, with the same meaning.
+    Renamed(&'static str),
+}
+
+use Kind::UrlReference as Ref;
+use Kind::{Anything, Bool, Hooks, Int, LooseBool, OneOf, Ratio, Request, Secrets, Size, Span, Text, TextList, TextMap, Url};
+use Status::{Commercial, Moot, NotYet, Renamed, Silent, Used};
+
+const ANY_INT: Kind = Int(0, i64::MAX);
+const AAL: Kind = OneOf(&["aal1", "highest_available"]);
+const SAME_SITE: Kind = OneOf(&["Strict", "Lax", "None"]);
+const LINK_OR_CODE: Kind = OneOf(&["link", "code"]);
+const SECRET_LENGTH: Kind = Secrets(16, usize::MAX);
+
+/// Every known key pattern with what becomes of it, for the generated reference.
+pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+    KEYS.iter().map(|(pattern, _, status)| {
+        let state = match status {
+            Used => "used",
+            Silent => "accepted, without effect by nature",
+            NotYet => "not yet: accepted with a warning",
+            Commercial => "commercial: accepted with a warning",
+            Moot(_) => "accepted with a warning when switched on",
+            Renamed(_) => "old name, accepted with a warning",
+        };
+        (*pattern, state)
+    })
+}
+
+/// Patterns, kinds and statuses.
+pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
+    ("$schema", Text, Silent),
+    ("version", Text, Silent),
+    ("dev", Bool, Used),
+    ("help", Bool, Silent),
+    ("config", TextList, Silent),
+    ("revision", Text, Silent),
+    ("sqa-opt-out", Bool, Silent),
+    ("watch-courier", Bool, NotYet),
+    ("expose-metrics-port", Int(0, 65_535), NotYet),
+    ("dsn", Text, Used),
+    ("database.cleanup.batch_size", Int(1, i64::MAX), NotYet),
+    ("database.cleanup.sleep.tables", Span, NotYet),
+    ("database.cleanup.older_than", Span, NotYet),
+    ("preview.default_read_consistency_level", OneOf(&["strong", "eventual"]), NotYet),
+    ("organizations", Anything, Commercial),
+    ("enterprise", Anything, Commercial),
+    ("ui.brand.name", Text, Used),
+    // Listeners.
+    ("serve.trusted_proxies", TextList, Used),
+    ("serve.public.body_limit", Int(1_024, 1 << 30), Used),
+    ("serve.{public,admin}.base_url", Url, Used),
+    ("serve.{public,admin}.host", Text, Used),
+    ("serve.{public,admin}.port", Int(1, 65_535), Used),
+    ("serve.{public,admin}.socket.{owner,group}", Text, NotYet),
+    ("serve.{public,admin}.socket.mode", Int(0, 0o777), NotYet),
+    ("serve.{public,admin}.tls.{cert,key}.path", Text, NotYet),
+    ("serve.{public,admin}.tls.{cert,key}.base64", Text, NotYet),
+    ("serve.{public,admin}.request_log.disable_for_health", Bool, Used),
+    ("serve.public.cors.enabled", Bool, Used),
+    ("serve.public.cors.{allowed_origins,allowed_methods,allowed_headers,exposed_headers}", TextList, Used),
+    ("serve.public.cors.allow_credentials", Bool, Used),
+    ("serve.public.cors.{options_passthrough,debug}", Bool, Silent),
+    ("serve.public.cors.max_age", ANY_INT, Used),
+    // Observation.
+    ("log.level", OneOf(&["trace", "debug", "info", "warn", "warning", "error", "fatal", "panic"]), Used),
+    ("log.format", OneOf(&["json", "text"]), Used),
+    ("log.leak_sensitive_values", Bool, Moot("secrets are never logged; the switch has no effect")),
+    ("log.redaction_text", Text, Silent),
+    ("tracing.provider", OneOf(&["jaeger", "otel", "zipkin"]), NotYet),
+    ("tracing.{service_name,deployment_environment}", Text, NotYet),
+    ("tracing.providers.jaeger.local_agent_address", Text, NotYet),
+    ("tracing.providers.jaeger.sampling.server_url", Url, NotYet),
+    ("tracing.providers.jaeger.sampling.trace_id_ratio", Ratio, NotYet),
+    ("tracing.providers.zipkin.server_url", Url, NotYet),
+    ("tracing.providers.{zipkin,otlp}.sampling.sampling_ratio", Ratio, NotYet),
+    ("tracing.providers.otlp.server_url", Text, NotYet),
+    ("tracing.providers.otlp.insecure", Bool, NotYet),
+    ("tracing.providers.otlp.authorization_header", Text, NotYet),
+    // Identities, secrets, hashing.
+    ("identity.default_schema_id", Text, Used),
+    ("identity.schemas[].{id,url}", Text, Used),
+    ("identity.schemas[].selfservice_selectable", Bool, Used),
+    ("secrets.{default,cookie}", SECRET_LENGTH, Used),
+    ("secrets.pagination", SECRET_LENGTH, Silent),
+    ("secrets.cipher", Secrets(32, 32), Used),
+    ("hashers.algorithm", OneOf(&["argon2", "bcrypt"]), Used),
+    ("hashers.bcrypt.cost", Int(4, 31), Used),
+    ("hashers.argon2.memory", Size, Used),
+    ("hashers.argon2.iterations", Int(1, 10), Used),
+    ("hashers.argon2.parallelism", Int(1, 16), Used),
+    ("hashers.argon2.{salt_length,key_length}", Int(16, 64), Used),
+    ("hashers.argon2.{expected_duration,expected_deviation}", Span, Silent),
+    ("hashers.argon2.dedicated_memory", Size, Silent),
+    ("ciphers.algorithm", OneOf(&["noop", "aes", "xchacha20-poly1305"]), Used),
+    // Cookies and sessions.
+    ("cookies.domain", Text, Used),
+    ("cookies.path", Text, Used),
+    ("cookies.same_site", SAME_SITE, Used),
+    ("cookies.secure", LooseBool, Used),
+    ("session.lifespan", Span, Used),
+    ("session.earliest_possible_extend", Span, Used),
+    ("session.cookie.{name,domain,path}", Text, Used),
+    ("session.cookie.persistent", Bool, Used),
+    ("session.cookie.same_site", SAME_SITE, Used),
+    ("session.cookie.secure", LooseBool, Used),
+    ("session.whoami.required_aal", AAL, Used),
+    ("session.whoami.tokenizer.templates.<>.{jwks_url,claims_mapper_url}", Ref, NotYet),
+    ("session.whoami.tokenizer.templates.<>.ttl", Span, NotYet),
+    ("session.whoami.tokenizer.templates.<>.subject_source", OneOf(&["id", "external_id"]), NotYet),
+    ("security.account_enumeration.mitigate", Bool, Used),
+    ("security.disallow_ref_in_identity_schemas", Bool, NotYet),
+    ("security.factor_changes_require_aal2", Bool, Used),
+    // Calls to others.
+    ("oauth2_provider.url", Url, NotYet),
+    ("oauth2_provider.headers", TextMap, NotYet),
+    ("oauth2_provider.override_return_to", Bool, NotYet),
+    ("clients.{http,smtp}.disallow_private_ip_ranges", Bool, NotYet),
+    ("clients.http.private_ip_exception_urls", TextList, NotYet),
+    ("clients.web_hook.header_allowlist", TextList, NotYet),
+    // Mail.
+    ("courier.smtp.connection_uri", Text, NotYet),
+    ("courier.smtp.{client_cert_path,client_key_path,from_address,from_name,local_name}", Text, NotYet),
+    ("courier.smtp.headers", TextMap, NotYet),
+    ("courier.delivery_strategy", OneOf(&["smtp", "http"]), NotYet),
+    ("courier.http.request_config", Request, NotYet),
+    ("courier.channels[].id", OneOf(&["sms"]), NotYet),
+    ("courier.channels[].type", OneOf(&["http"]), NotYet),
+    ("courier.channels[].request_config", Request, NotYet),
+    ("courier.message_retries", ANY_INT, NotYet),
+    ("courier.worker.pull_count", Int(1, i64::MAX), NotYet),
+    ("courier.worker.pull_wait", Span, NotYet),
+    ("courier.template_override_path", Text, NotYet),
+    ("courier.templates.{recovery,recovery_code,verification,verification_code}.{valid,invalid}.email.subject", Ref, NotYet),
+    (
+        "courier.templates.{recovery,recovery_code,verification,verification_code}.{valid,invalid}.email.body.{html,plaintext}",
+        Ref,
+        NotYet,
+    ),
+    ("courier.templates.{recovery_code,verification_code,registration_code,login_code}.valid.sms.body.plaintext", Ref, NotYet),
+    ("courier.templates.{registration_code,login_code}.valid.email.subject", Ref, NotYet),
+    ("courier.templates.{registration_code,login_code}.valid.email.body.{html,plaintext}", Ref, NotYet),
+    ("courier.templates.{verifiable_address_changed,authenticator_key_added}.email.subject", Ref, NotYet),
+    ("courier.templates.{verifiable_address_changed,authenticator_key_added}.email.body.{html,plaintext}", Ref, NotYet),
+    ("courier.templates.{verifiable_address_changed,authenticator_key_added}.sms.body.plaintext", Ref, NotYet),
+    // Feature flags.
+    (
+        "feature_flags.{cacheable_sessions,faster_session_extend,choose_recovery_address,refresh_login_choose_address}",
+        Bool,
+        NotYet,
+    ),
+    ("feature_flags.cacheable_sessions_max_age", Span, NotYet),
+    ("feature_flags.{use_continue_with_transitions,legacy_allow_insecure_origins}", Bool, Used),
+    ("feature_flags.{legacy_continue_with_verification_ui,legacy_require_verified_login_error}", Bool, NotYet),
+    ("feature_flags.password_profile_registration_node_group", OneOf(&["default", "password"]), Used),
+    ("feature_flags.legacy_oidc_registration_node_group", Bool, NotYet),
+    // Flows.
+    ("selfservice.default_browser_return_url", Ref, Used),
+    ("selfservice.allowed_return_urls", TextList, Used),
+    ("selfservice.whitelisted_return_urls", TextList, Renamed("selfservice.allowed_return_urls")),
+    ("selfservice.flows.error.ui_url", Ref, Used),
+    ("selfservice.flows.{settings,login,registration}.ui_url", Ref, Used),
+    ("selfservice.flows.{settings,login,registration}.lifespan", Span, Used),
+    ("selfservice.flows.{settings,login,registration}.before.hooks", Hooks, Used),
+    ("selfservice.flows.{settings,login,registration}.after.default_browser_return_url", Ref, Used),
+    ("selfservice.flows.{settings,login,registration}.after.hooks", Hooks, Used),
+    (
+        "selfservice.flows.{settings,login,registration}.after.{password,oidc,webauthn,passkey}.default_browser_return_url",
+        Ref,
+        Used,
+    ),
+    ("selfservice.flows.{settings,login,registration}.after.{password,oidc,webauthn,passkey}.hooks", Hooks, Used),
+    ("selfservice.flows.{settings,login}.after.{totp,lookup_secret}.default_browser_return_url", Ref, Used),
+    ("selfservice.flows.{settings,login}.after.{totp,lookup_secret}.hooks", Hooks, Used),
+    ("selfservice.flows.{login,registration}.after.code.default_browser_return_url", Ref, Used),
+    ("selfservice.flows.{login,registration}.after.code.hooks", Hooks, Used),
+    ("selfservice.flows.settings.after.profile.default_browser_return_url", Ref, Used),
+    ("selfservice.flows.settings.after.profile.hooks", Hooks, Used),
+    ("selfservice.flows.settings.privileged_session_max_age", Span, Used),
+    ("selfservice.flows.settings.required_aal", OneOf(&["aal1", "highest_available", "aal2"]), Used),
+    ("selfservice.flows.settings.reauthentication", OneOf(&["any", "same_aal"]), Used),
+    ("selfservice.flows.login.style", OneOf(&["unified", "identifier_first"]), Used),
+    ("selfservice.flows.registration.enabled", Bool, Used),
+    ("selfservice.flows.registration.login_hints", Bool, NotYet),
+    ("selfservice.flows.registration.style", OneOf(&["unified", "profile_first"]), Used),
+    (
+        "selfservice.flows.registration.enable_legacy_one_step",
+        Bool,
+        Moot("the form is always one step; the switch has no effect"),
+    ),
+    ("selfservice.flows.logout.after.default_browser_return_url", Ref, Used),
+    ("selfservice.flows.logout.clear_browser_data", Bool, NotYet),
+    ("selfservice.flows.{recovery,verification}.enabled", Bool, NotYet),
+    ("selfservice.flows.{recovery,verification}.ui_url", Ref, NotYet),
+    ("selfservice.flows.{recovery,verification}.lifespan", Span, NotYet),
+    ("selfservice.flows.{recovery,verification}.use", LINK_OR_CODE, NotYet),
+    ("selfservice.flows.{recovery,verification}.notify_unknown_recipients", Bool, NotYet),
+    ("selfservice.flows.{recovery,verification}.before.hooks", Hooks, NotYet),
+    ("selfservice.flows.{recovery,verification}.after.default_browser_return_url", Ref, NotYet),
+    ("selfservice.flows.{recovery,verification}.after.hooks", Hooks, NotYet),
+    // Methods.
+    ("selfservice.methods.profile.enabled", Bool, Used),
+    ("selfservice.methods.password.enabled", Bool, Used),
+    ("selfservice.methods.password.config.haveibeenpwned_enabled", Bool, Used),
+    ("selfservice.methods.password.config.haveibeenpwned_host", Text, Used),
+    ("selfservice.methods.password.config.max_breaches", Int(0, 100), Used),
+    ("selfservice.methods.password.config.ignore_network_errors", Bool, Used),
+    ("selfservice.methods.password.config.min_password_length", Int(6, 1_024), Used),
+    ("selfservice.methods.password.config.identifier_similarity_check_enabled", Bool, Used),
+    ("selfservice.methods.password.config.migrate_hook.enabled", Bool, NotYet),
+    ("selfservice.methods.password.config.migrate_hook.config", Request, NotYet),
+    ("selfservice.methods.{link,code,totp,lookup_secret,webauthn,passkey,oidc}.enabled", Bool, NotYet),
+    ("selfservice.methods.link.config.lifespan", Span, Silent),
+    ("selfservice.methods.link.config.base_url", Url, NotYet),
+    ("selfservice.methods.link.config.confirm", Bool, NotYet),
+    ("selfservice.methods.code.{passwordless_enabled,mfa_enabled}", Bool, NotYet),
+    ("selfservice.methods.code.config.lifespan", Span, Silent),
+    ("selfservice.methods.code.config.max_submissions", Int(1, 255), NotYet),
+    ("selfservice.methods.code.config.missing_credential_fallback_enabled", Bool, NotYet),
+    ("selfservice.methods.totp.config.issuer", Text, NotYet),
+    ("selfservice.methods.totp.config.issue_lookup_secrets", Bool, NotYet),
+    ("selfservice.methods.webauthn.config.passwordless", Bool, NotYet),
+    ("selfservice.methods.webauthn.config.api_flows", Bool, NotYet),
+    ("selfservice.methods.{webauthn,passkey}.config.rp.{id,display_name}", Text, NotYet),
+    ("selfservice.methods.{webauthn,passkey}.config.rp.origins", TextList, NotYet),
+    ("selfservice.methods.webauthn.config.rp.icon", Text, Silent),
+    // The old single origin: read together with `origins`, see `resolve`.
+    ("selfservice.methods.webauthn.config.rp.origin", Text, NotYet),
+    ("selfservice.methods.passkey.config.authenticator_selection.attachment", OneOf(&["platform", "cross-platform"]), NotYet),
+    (
+        "selfservice.methods.passkey.config.authenticator_selection.{resident_key,user_verification}",
+        OneOf(&["required", "preferred", "discouraged"]),
+        NotYet,
+    ),
+    ("selfservice.methods.passkey.config.attestation.preference", OneOf(&["none", "indirect", "direct", "enterprise"]), NotYet),
+    ("selfservice.methods.passkey.config.timeouts.{registration,login}", Span, NotYet),
+    ("selfservice.methods.oidc.config.base_redirect_uri", Url, NotYet),
+    ("selfservice.methods.oidc.config.providers[].{id,label,client_id,client_secret,microsoft_tenant}", Text, NotYet),
+    ("selfservice.methods.oidc.config.providers[].provider", OneOf(OIDC_PROVIDERS), NotYet),
+    ("selfservice.methods.oidc.config.providers[].{issuer_url,auth_url,token_url,fedcm_config_url}", Url, NotYet),
+    ("selfservice.methods.oidc.config.providers[].mapper_url", Text, NotYet),
+    ("selfservice.methods.oidc.config.providers[].subject_source", OneOf(&["userinfo", "me", "oid"]), NotYet),
+    (
+        "selfservice.methods.oidc.config.providers[].{scope,additional_id_token_audiences,aal2_acr_values,aal2_amr_values}",
+        TextList,
+        NotYet,
+    ),
+    ("selfservice.methods.oidc.config.providers[].{apple_team_id,apple_private_key_id,apple_private_key}", Text, NotYet),
+    ("selfservice.methods.oidc.config.providers[].{organization_id,net_id_token_origin_header}", Text, NotYet),
+    ("selfservice.methods.oidc.config.providers[].requested_claims", Anything, NotYet),
+    ("selfservice.methods.oidc.config.providers[].claims_source", OneOf(&["id_token", "userinfo"]), NotYet),
+    ("selfservice.methods.oidc.config.providers[].pkce", OneOf(&["auto", "never", "force"]), NotYet),
+    ("selfservice.methods.oidc.config.providers[].{account_linking_mode,update_identity_on_login}", Text, NotYet),
+    ("selfservice.methods.b2b", Anything, Commercial),
+];
+
+/// Below a key of kind [`Kind::Hooks`].
+pub(crate) const HOOK_KEYS: &[(&str, Kind)] =
+    &[("[].hook", Text), ("[].config", Request), ("[].config.recipients", OneOf(&["removed", "all_verified", "all"]))];
+
+/// Below a key of kind [`Kind::Request`].
+pub(crate) const REQUEST_KEYS: &[(&str, Kind)] = &[
+    ("id", Text),
+    ("url", Text),
+    ("method", Text),
+    ("headers", TextMap),
+    ("body", Text),
+    ("auth.type", OneOf(&["api_key", "basic_auth"])),
+    ("auth.config.{name,value,user,password}", Text),
+    ("auth.config.in", OneOf(&["header", "cookie"])),
+    ("response.{ignore,parse}", Bool),
+    ("can_interrupt", Bool),
+    ("emit_analytics_event", Bool),
+];
+
+const OIDC_PROVIDERS: &[&str] = &[
+    "generic",
+    "google",
+    "github",
+    "github-app",
+    "gitlab",
+    "microsoft",
+    "discord",
+    "salesforce",
+    "slack",
+    "facebook",
+    "auth0",
+    "vk",
+    "yandex",
+    "apple",
+    "spotify",
+    "netid",
+    "dingtalk",
+    "linkedin",
+    "linkedin_v2",
+    "patreon",
+    "line",
+    "lark",
+    "x",
+    "amazon",
+    "uaepass",
+    "fedcm-test",
+];
