@@ -1,1 +1,28 @@
 //! The verbs: hashing, sealing, schema validation, deriving identities, sessions, continuity and audit.
+//! Stories and the admin API call them with values; each module says what it does not know.
+//! Heavy libraries live here, so that the floors above and below build without them.
+
+pub mod admin;
+pub mod app;
+pub mod audit;
+pub mod breach;
+pub mod continuity;
+pub mod csrf;
+pub mod derive;
+pub mod error_store;
+pub mod flow_rows;
+pub mod hashing;
+pub mod keys;
+pub mod outbound;
+pub mod password_policy;
+pub mod passwords;
+pub mod payload;
+pub mod phone;
+pub mod schema;
+pub mod seal;
+pub mod session;
+mod storage_problem;
+pub mod tokens;
+
+pub use app::{App, BuildError};
+pub use storage_problem::storage_problem;

@@ -1,0 +1,571 @@
+//! The one writer of identities: what an edit makes of an account, computed without a database.
+//! Settings, registration, recovery, verification, admin and import describe an edit; `derive` answers with the whole new
+//! identity and credentials, and [`Derived::write`] puts the difference into a batch.
+//! Knows the identity schema and the previous snapshot; who may make the edit, and with what proof, is decided elsewhere.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use keyward_model::{
+    AddressStatus, Credential, CredentialType, Factors, FormErrors, Identity, IdentitySnapshot, IdentityState, Message, Random,
+    RecoveryAddress, Time, VerifiableAddress, Via, count_factors,
+};
+use keyward_store::Batch;
+
+use crate::schema::{IdentitySchema, MAX_TRAIT_DEPTH, TraitUse};
+
+/// Longest identifier, in bytes of its canonical spelling.
+pub const MAX_IDENTIFIER: usize = 320;
+/// Largest traits, in bytes of JSON.
+pub const MAX_TRAITS: usize = 32 * 1_024;
+/// Longest external id, in characters.
+pub const MAX_EXTERNAL_ID: usize = 64;
+
+/// The version of a row that is written for the first time.
+const FIRST_VERSION: i64 = 1;
+
+/// What to change about an account. Everything that is absent stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct IdentityEdit {
+    /// All traits anew; they replace the old ones.
+    pub traits: Option<Value>,
+    /// Credentials to put or drop.
+    pub credentials: Vec<CredentialEdit>,
+    /// Switch the account on or off.
+    pub state: Option<IdentityState>,
+    /// The operator's data that the person may see; `Some(None)` removes it.
+    pub metadata_public: Option<Option<Value>>,
+    /// The operator's data that only the admin API shows; `Some(None)` removes it.
+    pub metadata_admin: Option<Option<Value>>,
+    /// The operator's own key; `Some(None)` removes it.
+    pub external_id: Option<Option<String>>,
+    /// Move the account to another schema, which is the one passed to [`derive`].
+    pub schema_id: Option<String>,
+    /// Addresses that were proven to be the person's.
+    pub addresses: Vec<AddressProof>,
+}
+
+/// One change of a credential.
+#[derive(Clone)]
+pub enum CredentialEdit {
+    /// Add or replace the credential of a kind.
+    Put {
+        /// The kind.
+        kind: CredentialType,
+        /// Its content (contract: settings 3.0.5).
+        config: Value,
+        /// What finds it, where the traits do not say (OIDC subjects, passkey handles). `None` keeps what is there, or the
+        /// identity's own id for authenticator apps and backup codes.
+        identifiers: Option<Vec<String>>,
+    },
+    /// Remove the credential of a kind.
+    Drop(CredentialType),
+}
+
+impl std::fmt::Debug for CredentialEdit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Put { kind, .. } => write!(f, "Put({})", kind.as_str()),
+            Self::Drop(kind) => write!(f, "Drop({})", kind.as_str()),
+        }
+    }
+}
+
+impl CredentialEdit {
+    const fn kind(&self) -> CredentialType {
+        match self {
+            Self::Put { kind, .. } | Self::Drop(kind) => *kind,
+        }
+    }
+}
+
+/// An address that the person showed to be theirs, by opening a mail or typing a code.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AddressProof {
+    /// How it was reached.
+    pub via: Via,
+    /// The address that the code went to; counts only while the account still has exactly this one.
+    pub value: String,
+}
+
+impl std::fmt::Debug for AddressProof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AddressProof({})", self.via.as_str())
+    }
+}
+
+/// The account after an edit, with all that is needed to write it.
+#[derive(Clone, Debug)]
+pub struct Derived {
+    /// The account as it will be.
+    pub identity: Identity,
+    /// Its credentials as they will be.
+    pub credentials: Vec<Credential>,
+    /// What they can prove.
+    pub factors: Factors,
+    /// The version of the row that was read; `None` for a new account.
+    pub before_version: Option<i64>,
+    schema: IdentitySchema,
+    edit: IdentityEdit,
+    before: Option<IdentitySnapshot>,
+    at: Time,
+}
+
+/// Computes what an edit makes of an account. `before` is `None` for a new one; `schema` is the one that it will follow.
+///
+/// Traits are judged only when the edit touches them or the schema, so that a schema that became stricter never blocks
+/// another change. Ids are drawn for what is new, everything that stays keeps its row.
+///
+/// # Errors
+/// What is wrong with the traits, each at its node; 4000009 when a password or security key has no identifier to go with.
+pub fn derive(
+    schema: &IdentitySchema,
+    before: Option<&IdentitySnapshot>,
+    edit: IdentityEdit,
+    now: Time,
+    random: &dyn Random,
+) -> Result<Derived, FormErrors> {
+    build(schema, before, edit, now, &mut Ids::Fresh(random)).map_err(|failure| match failure {
+        Failure::Refused(errors) => errors,
+        Failure::OutOfIds => FormErrors::global(Message::new(5_000_001, json!({ "reason": "no id for a new row" }))),
+    })
+}
+
+enum Failure {
+    Refused(FormErrors),
+    OutOfIds,
+}
+
+impl From<FormErrors> for Failure {
+    fn from(errors: FormErrors) -> Self {
+        Self::Refused(errors)
+    }
+}
+
+/// What a new row is for; the same purpose gets the same id when an edit is derived once more.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Purpose {
+    Identity,
+    Credential(CredentialType),
+    Verifiable(Via, String),
+    Recovery(Via, String),
+}
+
+enum Ids<'a> {
+    Fresh(&'a dyn Random),
+    Again(HashMap<Purpose, Uuid>),
+}
+
+impl Ids<'_> {
+    fn next(&mut self, purpose: &Purpose) -> Result<Uuid, Failure> {
+        match self {
+            Self::Fresh(random) => Ok(random.id()),
+            Self::Again(known) => known.get(purpose).copied().ok_or(Failure::OutOfIds),
+        }
+    }
+}
+
+fn build(
+    schema: &IdentitySchema,
+    before: Option<&IdentitySnapshot>,
+    edit: IdentityEdit,
+    now: Time,
+    ids: &mut Ids<'_>,
+) -> Result<Derived, Failure> {
+    let edits_traits = before.is_none() || edit.traits.is_some() || edit.schema_id.is_some();
+    let mut identity = match before {
+        Some(before) => before.identity.clone(),
+        None => blank(schema, ids.next(&Purpose::Identity)?, now),
+    };
+    if let Some(traits) = &edit.traits {
+        check_size(traits)?;
+        identity.traits = traits.clone();
+    }
+    if edit.schema_id.is_some() {
+        schema.id().clone_into(&mut identity.schema_id);
+    }
+    if edits_traits {
+        identity.traits = schema.normalise(std::mem::take(&mut identity.traits));
+        schema.validate(&identity.traits).into_result()?;
+    }
+    let uses = schema.uses(&identity.traits);
+    if edits_traits {
+        check_identifiers(&uses)?;
+    }
+    apply_fields(&mut identity, &edit, now)?;
+    identity.verifiable_addresses = verifiable(&identity.verifiable_addresses, &uses, &edit.addresses, now, ids)?;
+    identity.recovery_addresses = recovery(&identity.recovery_addresses, &uses, now, ids)?;
+    let known = before.map(|before| before.credentials.as_slice()).unwrap_or_default();
+    let credentials = credentials(&identity, known, &uses, &edit, now, ids)?;
+    identity.updated_at = now;
+    let factors = count_factors(&credentials);
+    let before_version = before.map(|before| before.version);
+    Ok(Derived { identity, credentials, factors, before_version, schema: schema.clone(), edit, before: before.cloned(), at: now })
+}
+
+fn blank(schema: &IdentitySchema, id: Uuid, now: Time) -> Identity {
+    Identity {
+        id: id.into(),
+        external_id: None,
+        schema_id: schema.id().to_owned(),
+        state: IdentityState::Active,
+        state_changed_at: now,
+        traits: json!({}),
+        verifiable_addresses: Vec::new(),
+        recovery_addresses: Vec::new(),
+        metadata_public: None,
+        metadata_admin: None,
+        organization_id: None,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+fn check_size(traits: &Value) -> Result<(), FormErrors> {
+    let refuse = |sentence: &'static str| Err(FormErrors::at("traits", Message::reason(sentence)));
+    if !is_shallow(traits, MAX_TRAIT_DEPTH) {
+        return refuse("What was entered is nested too deeply.");
+    }
+    if traits.to_string().len() > MAX_TRAITS {
+        return refuse("What was entered is too long altogether.");
+    }
+    Ok(())
+}
+
+/// Whether a value nests at most `levels` objects and lists. Looks no deeper than that.
+fn is_shallow(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Object(members) => levels > 0 && members.values().all(|member| is_shallow(member, levels - 1)),
+        Value::Array(items) => levels > 0 && items.iter().all(|item| is_shallow(item, levels - 1)),
+        _ => true,
+    }
+}
+
+fn check_identifiers(uses: &[TraitUse]) -> Result<(), FormErrors> {
+    let mut errors = FormErrors::default();
+    for one in uses {
+        if one.value.len() > MAX_IDENTIFIER {
+            let context = json!({ "max_length": MAX_IDENTIFIER, "actual_length": one.value.len() });
+            errors.push(one.node.clone(), Message::new(4_000_017, context));
+        } else if !one.is_canonical {
+            let sentence = "This cannot be used to sign in or to reach you. Check how it is written.";
+            errors.push(one.node.clone(), Message::reason(sentence));
+        }
+    }
+    errors.into_result()
+}
+
+fn apply_fields(identity: &mut Identity, edit: &IdentityEdit, now: Time) -> Result<(), FormErrors> {
+    if let Some(external_id) = &edit.external_id {
+        let fits = |id: &String| !id.is_empty() && id.chars().count() <= MAX_EXTERNAL_ID;
+        if !external_id.as_ref().is_none_or(fits) {
+            return Err(FormErrors::global(Message::reason("The external id must have 1 to 64 characters.")));
+        }
+        identity.external_id.clone_from(external_id);
+    }
+    if let Some(metadata) = &edit.metadata_public {
+        identity.metadata_public.clone_from(metadata);
+    }
+    if let Some(metadata) = &edit.metadata_admin {
+        identity.metadata_admin.clone_from(metadata);
+    }
+    if let Some(state) = edit.state.filter(|state| *state != identity.state) {
+        identity.state = state;
+        identity.state_changed_at = now;
+    }
+    Ok(())
+}
+
+/// The distinct addresses for one use, in schema order.
+fn addresses(uses: &[TraitUse], via: impl Fn(&TraitUse) -> Option<Via>) -> Vec<(Via, String)> {
+    let mut found: Vec<(Via, String)> = Vec::new();
+    for one in uses {
+        if let Some(via) = via(one) {
+            let address = (via, one.value.clone());
+            if !found.contains(&address) {
+                found.push(address);
+            }
+        }
+    }
+    found
+}
+
+/// The distinct identifiers for one use, in schema order.
+fn identifiers(uses: &[TraitUse], flagged: impl Fn(&TraitUse) -> bool) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for one in uses.iter().filter(|one| flagged(one)) {
+        if !found.contains(&one.value) {
+            found.push(one.value.clone());
+        }
+    }
+    found
+}
+
+fn verifiable(
+    known: &[VerifiableAddress],
+    uses: &[TraitUse],
+    proofs: &[AddressProof],
+    now: Time,
+    ids: &mut Ids<'_>,
+) -> Result<Vec<VerifiableAddress>, Failure> {
+    let mut rows = Vec::new();
+    for (via, value) in addresses(uses, |one| one.extension.verification) {
+        let mut row = match known.iter().find(|row| row.via == via && row.value == value) {
+            Some(row) => row.clone(),
+            None => VerifiableAddress {
+                id: ids.next(&Purpose::Verifiable(via, value.clone()))?.into(),
+                value,
+                verified: false,
+                via,
+                status: AddressStatus::Pending,
+                verified_at: None,
+                created_at: now,
+                updated_at: now,
+            },
+        };
+        if !row.verified && proofs.iter().any(|proof| proof.via == row.via && proof.value == row.value) {
+            row.verified = true;
+            row.status = AddressStatus::Completed;
+            row.verified_at = Some(now);
+            row.updated_at = now;
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+fn recovery(
+    known: &[RecoveryAddress],
+    uses: &[TraitUse],
+    now: Time,
+    ids: &mut Ids<'_>,
+) -> Result<Vec<RecoveryAddress>, Failure> {
+    let mut rows = Vec::new();
+    for (via, value) in addresses(uses, |one| one.extension.recovery) {
+        rows.push(match known.iter().find(|row| row.via == via && row.value == value) {
+            Some(row) => row.clone(),
+            None => {
+                let id = ids.next(&Purpose::Recovery(via, value.clone()))?.into();
+                RecoveryAddress { id, value, via, created_at: now, updated_at: now }
+            }
+        });
+    }
+    Ok(rows)
+}
+
+/// A credential on its way: what it will hold, before it is known whether anything changed.
+struct Draft {
+    config: Value,
+    identifiers: Vec<String>,
+    version: i64,
+}
+
+fn credentials(
+    identity: &Identity,
+    known: &[Credential],
+    uses: &[TraitUse],
+    edit: &IdentityEdit,
+    now: Time,
+    ids: &mut Ids<'_>,
+) -> Result<Vec<Credential>, Failure> {
+    let mut rows = Vec::new();
+    for kind in CredentialType::ALL {
+        let old = known.iter().find(|row| row.kind == kind);
+        let last_edit = edit.credentials.iter().rev().find(|edit| edit.kind() == kind);
+        let edited = match last_edit {
+            Some(CredentialEdit::Put { config, identifiers, .. }) => {
+                let identifiers = match identifiers {
+                    Some(given) => given.clone(),
+                    None => own_identifiers(kind, old, identity, config),
+                };
+                Some(Draft { config: config.clone(), identifiers, version: version_of(kind) })
+            }
+            Some(CredentialEdit::Drop(_)) => None,
+            None => old.map(|old| Draft {
+                config: old.config.clone(),
+                identifiers: old.identifiers.clone(),
+                version: old.version,
+            }),
+        };
+        let draft = follow_traits(kind, edited, uses);
+        let is_put = matches!(last_edit, Some(CredentialEdit::Put { .. }));
+        let by_traits = matches!(kind, CredentialType::Password | CredentialType::Webauthn);
+        if is_put && by_traits && draft.as_ref().is_none_or(|draft| draft.identifiers.is_empty()) {
+            return Err(FormErrors::global(Message::plain(4_000_009)).into());
+        }
+        let Some(draft) = draft else { continue };
+        rows.push(match old {
+            Some(old) if old.config == draft.config && old.identifiers == draft.identifiers => old.clone(),
+            _ => Credential {
+                id: match old {
+                    Some(old) => old.id,
+                    None => ids.next(&Purpose::Credential(kind))?.into(),
+                },
+                kind,
+                identifiers: draft.identifiers,
+                config: draft.config,
+                version: draft.version,
+                created_at: old.map_or(now, |old| old.created_at),
+                updated_at: now,
+            },
+        });
+    }
+    Ok(rows)
+}
+
+/// Where identifiers come from traits, the traits decide. A row without content keeps the identifiers of every method taken,
+/// so that whichever way an account comes in, the same names are reserved.
+fn follow_traits(kind: CredentialType, edited: Option<Draft>, uses: &[TraitUse]) -> Option<Draft> {
+    let flagged = match kind {
+        CredentialType::Password => identifiers(uses, |one| one.extension.password_identifier),
+        CredentialType::Webauthn => identifiers(uses, |one| one.extension.webauthn_identifier),
+        CredentialType::Code => {
+            let receivers = addresses(uses, |one| one.extension.code);
+            let list: Vec<_> =
+                receivers.iter().map(|(via, address)| json!({ "address": address, "channel": via.as_str() })).collect();
+            let mut identifiers: Vec<String> = Vec::new();
+            for (_, address) in receivers {
+                if !identifiers.contains(&address) {
+                    identifiers.push(address);
+                }
+            }
+            let version = version_of(kind);
+            return (!list.is_empty()).then(|| Draft { config: json!({ "addresses": list }), identifiers, version });
+        }
+        _ => return edited,
+    };
+    let empty = Draft { config: json!({}), identifiers: Vec::new(), version: version_of(kind) };
+    let draft = Draft { identifiers: flagged, ..edited.unwrap_or(empty) };
+    let is_empty = draft.config.as_object().is_none_or(serde_json::Map::is_empty);
+    (!draft.identifiers.is_empty() || !is_empty).then_some(draft)
+}
+
+/// Identifiers of a credential that traits say nothing about.
+fn own_identifiers(kind: CredentialType, old: Option<&Credential>, identity: &Identity, config: &Value) -> Vec<String> {
+    match kind {
+        CredentialType::Totp | CredentialType::LookupSecret => vec![identity.id.to_string()],
+        CredentialType::Oidc | CredentialType::Saml => {
+            let providers = config["providers"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let link = |one: &Value| Some(format!("{}:{}", one["provider"].as_str()?, one["subject"].as_str()?));
+            providers.iter().filter_map(link).collect()
+        }
+        _ => old.map(|old| old.identifiers.clone()).unwrap_or_default(),
+    }
+}
+
+/// The layout of each kind's config (contract: recovery 12.3).
+const fn version_of(kind: CredentialType) -> i64 {
+    match kind {
+        CredentialType::Password | CredentialType::Webauthn | CredentialType::Passkey | CredentialType::Code => 1,
+        CredentialType::Totp | CredentialType::LookupSecret | CredentialType::Oidc | CredentialType::Saml => 0,
+    }
+}
+
+impl Derived {
+    /// Whether the edit changes what finds the account or receives its messages: login identifiers, verifiable or recovery
+    /// addresses. Both sides are computed from traits by today's schema, so that a schema that was changed since the last
+    /// write is nobody's protected edit. Always so for a new account.
+    pub fn touches_protected(&self) -> bool {
+        let Some(before) = &self.before else { return true };
+        protected(&self.schema.uses(&before.identity.traits)) != protected(&self.schema.uses(&self.identity.traits))
+    }
+
+    /// The names of the traits that changed, in the order of their names; never their values.
+    pub fn changed_traits(&self) -> Vec<String> {
+        let nothing = json!({});
+        let before = self.before.as_ref().map_or(&nothing, |before| &before.identity.traits);
+        let mut names = BTreeSet::new();
+        crate::schema::changed_names("traits", before, &self.identity.traits, &mut names);
+        names.into_iter().collect()
+    }
+
+    /// The account as it was; `None` for a new one.
+    pub const fn before(&self) -> Option<&IdentitySnapshot> {
+        self.before.as_ref()
+    }
+
+    /// The snapshot that a read after the commit will give.
+    pub fn snapshot(&self) -> IdentitySnapshot {
+        let version = self.before_version.map_or(FIRST_VERSION, |version| version + 1);
+        IdentitySnapshot { identity: self.identity.clone(), credentials: self.credentials.clone(), version }
+    }
+
+    /// The same edit on a newer snapshot, after somebody else was faster; `None` when what it was decided on has changed, and
+    /// the whole submit has to be looked at anew. Draws no ids: new rows keep those of the first derivation.
+    pub fn rebase(&self, now: &IdentitySnapshot) -> Option<Self> {
+        let before = self.before.as_ref()?;
+        let (old, new) = (&before.identity, &now.identity);
+        let edit = &self.edit;
+        let same_account = old.id == new.id && old.schema_id == new.schema_id && old.state == new.state;
+        let same_traits = edit.traits.is_none() || old.traits == new.traits;
+        let same_fields = (edit.metadata_public.is_none() || old.metadata_public == new.metadata_public)
+            && (edit.metadata_admin.is_none() || old.metadata_admin == new.metadata_admin)
+            && (edit.external_id.is_none() || old.external_id == new.external_id);
+        // Whether a factor may go, and what adding one needs, was decided on the factors that existed.
+        let same_factors = edit.credentials.is_empty() || before.factors() == now.factors();
+        let same_credentials = edit.credentials.iter().all(|one| {
+            let content = |snapshot: &IdentitySnapshot| {
+                snapshot.credential(one.kind()).map(|row| (row.id, row.config.clone(), row.identifiers.clone()))
+            };
+            content(before) == content(now)
+        });
+        if !(same_account && same_traits && same_fields && same_factors && same_credentials) {
+            return None;
+        }
+        build(&self.schema, Some(now), edit.clone(), self.at, &mut Ids::Again(self.purposes())).ok()
+    }
+
+    fn purposes(&self) -> HashMap<Purpose, Uuid> {
+        let mut known = HashMap::new();
+        for row in &self.credentials {
+            known.insert(Purpose::Credential(row.kind), row.id.0);
+        }
+        for row in &self.identity.verifiable_addresses {
+            known.insert(Purpose::Verifiable(row.via, row.value.clone()), row.id.0);
+        }
+        for row in &self.identity.recovery_addresses {
+            known.insert(Purpose::Recovery(row.via, row.value.clone()), row.id.0);
+        }
+        known
+    }
+
+    /// Appends the rows that differ: the identity row (an insert, or an update guarded by the version that was read), its
+    /// addresses, and credentials that were added, changed or removed.
+    pub fn write(&self, batch: &mut Batch) {
+        let id = self.identity.id;
+        match &self.before {
+            None => batch.insert_identity(&self.identity, &self.factors, FIRST_VERSION),
+            Some(before) => batch.update_identity(before, &self.identity, &self.factors),
+        }
+        let known = self.before.as_ref().map(|before| before.credentials.as_slice()).unwrap_or_default();
+        for gone in known.iter().filter(|old| self.credentials.iter().all(|new| new.id != old.id)) {
+            batch.drop_credential(id, gone.id);
+        }
+        for row in self.credentials.iter().filter(|row| !known.contains(row)) {
+            batch.put_credential(id, row);
+        }
+    }
+}
+
+type Protected = [BTreeSet<(Option<Via>, String)>; 5];
+
+fn protected(uses: &[TraitUse]) -> Protected {
+    let addressed = |via: fn(&TraitUse) -> Option<Via>| {
+        addresses(uses, via).into_iter().map(|(via, value)| (Some(via), value)).collect::<BTreeSet<_>>()
+    };
+    let named = |flagged: fn(&TraitUse) -> bool| {
+        identifiers(uses, flagged).into_iter().map(|value| (None, value)).collect::<BTreeSet<_>>()
+    };
+    [
+        named(|one| one.extension.password_identifier),
+        named(|one| one.extension.webauthn_identifier),
+        addressed(|one| one.extension.code),
+        addressed(|one| one.extension.verification),
+        addressed(|one| one.extension.recovery),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! Tells the formats of stored hashes apart and reads those that can be compared with.
+//! The hasher parses every stored hash here; imports ask whether a hash is of a known kind.
+//! Does not compute anything.
+
+use ::argon2::Algorithm;
+
+use super::HashParameters;
+use super::argon2::Argon2Hash;
+use super::bcrypt::{self, BcryptHash};
+
+/// A kind of stored hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `$argon2id$`
+    Argon2id,
+    /// `$argon2i$`
+    Argon2i,
+    /// `$2$`, `$2a$`, `$2b$`, `$2y$` or `$2z$`
+    Bcrypt,
+}
+
+/// Why a stored hash cannot be compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HashRefusal {
+    /// No known prefix.
+    #[error("unknown hash format")]
+    Unknown,
+    /// A known prefix, but what follows is no such hash.
+    #[error("malformed hash")]
+    Malformed,
+    /// Its cost is beyond the bounds.
+    #[error("the hash demands too much work")]
+    TooExpensive,
+}
+
+/// The kind of a hash to be imported, which is read completely: what passes here can be compared with later.
+///
+/// # Errors
+/// Why it cannot be imported.
+pub fn recognise(stored: &str) -> Result<Format, HashRefusal> {
+    read(stored, None).map(|hash| match hash {
+        Stored::Argon2(hash) if matches!(hash.algorithm, Algorithm::Argon2i) => Format::Argon2i,
+        Stored::Argon2(_) => Format::Argon2id,
+        Stored::Bcrypt(_) => Format::Bcrypt,
+    })
+}
+
+/// A stored hash, read and within the bounds.
+pub(super) enum Stored {
+    Argon2(Argon2Hash),
+    Bcrypt(BcryptHash),
+}
+
+pub(super) fn parse(stored: &str, configured: HashParameters) -> Result<Stored, HashRefusal> {
+    read(stored, Some(configured))
+}
+
+impl Stored {
+    /// A hash of the configured cost that was made of no password.
+    pub(super) fn never_matching(configured: HashParameters) -> Self {
+        match configured {
+            HashParameters::Argon2id(argon2) => Self::Argon2(Argon2Hash::never_matching(argon2)),
+            HashParameters::Bcrypt { cost } => Self::Bcrypt(BcryptHash::never_matching(cost)),
+        }
+    }
+
+    pub(super) const fn memory_kib(&self) -> u32 {
+        match self {
+            Self::Argon2(hash) => hash.parameters.memory_kib,
+            Self::Bcrypt(_) => bcrypt::MEMORY_KIB,
+        }
+    }
+
+    /// Computes the hash of `password` and compares.
+    pub(super) fn fits(&self, password: &[u8]) -> bool {
+        match self {
+            Self::Argon2(hash) => hash.fits(password),
+            Self::Bcrypt(hash) => hash.fits(password),
+        }
+    }
+
+    /// Whether a new hash would have the same algorithm and cost.
+    pub(super) fn is_current(&self, configured: HashParameters) -> bool {
+        match (self, configured) {
+            (Self::Argon2(hash), HashParameters::Argon2id(argon2)) => {
+                matches!(hash.algorithm, Algorithm::Argon2id) && hash.parameters == argon2
+            }
+            (Self::Bcrypt(hash), HashParameters::Bcrypt { cost }) => hash.cost == cost,
+            _ => false,
+        }
+    }
+}
+
+fn read(stored: &str, configured: Option<HashParameters>) -> Result<Stored, HashRefusal> {
+    let own = match configured {
+        Some(HashParameters::Argon2id(argon2)) => Some(argon2),
+        _ => None,
+    };
+    for (prefix, algorithm) in [("$argon2id$", Algorithm::Argon2id), ("$argon2i$", Algorithm::Argon2i)] {
+        if let Some(rest) = stored.strip_prefix(prefix) {
+            return Argon2Hash::parse(algorithm, rest, own).map(Stored::Argon2);
+        }
+    }
+    // `$2x$` is left out: it marks hashes of a faulty implementation, which a correct one cannot reproduce.
+    for prefix in ["$2$", "$2a$", "$2b$", "$2y$", "$2z$"] {
+        if let Some(rest) = stored.strip_prefix(prefix) {
+            return BcryptHash::parse(rest).map(Stored::Bcrypt);
+        }
+    }
+    Err(HashRefusal::Unknown)
+}

@@ -1,0 +1,80 @@
+//! Sessions as services see them: found by token, issued, shown.
+//! Stories ask here who is signed in; `http` passes tokens in and never looks at rows.
+//! Knows no cookies: a token is a token, wherever it travelled.
+
+use keyward_model::{Aal, AuthMethod, Device, Factors, IdentityState, Secret, Session, Time, serve_wire_json};
+use serde::Serialize;
+
+use crate::App;
+use crate::tokens::SessionToken;
+use keyward_store::StoreError;
+
+/// A usable session with what is known about its identity: everything a gate needs, read in one statement.
+#[derive(Clone, Debug)]
+pub struct ActiveSession {
+    /// The session.
+    pub session: Session,
+    /// The identity's public form as stored; see [`keyward_model::serve_wire_json`].
+    pub wire_json: Secret<String>,
+    /// What the identity can prove.
+    pub factors: Factors,
+}
+
+/// Finds the session of a token. `None` when the token is unknown, revoked or expired, or the identity is switched off:
+/// callers cannot tell these apart, and neither can clients.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find_active(app: &App, token: &SessionToken, now: Time) -> Result<Option<ActiveSession>, StoreError> {
+    let Some(row) = app.store.find_session(&token.digest()).await? else { return Ok(None) };
+    if !row.session.is_live(now) || row.identity_state != IdentityState::Active {
+        return Ok(None);
+    }
+    Ok(Some(ActiveSession { session: row.session, wire_json: row.wire_json.into(), factors: row.factors }))
+}
+
+/// A stored public identity as answers of the server at `public_base` show it.
+pub fn serve_identity(stored: &str, public_base: &str) -> String {
+    let mut json = String::with_capacity(stored.len() + public_base.len());
+    serve_wire_json(stored, public_base, &mut json);
+    json
+}
+
+/// Writes a session as answers show it (contract: login 13.1), without a detour over a value tree.
+/// `identity` is the stored public form; `None` gives `null` (a session too weak to show whose it is).
+/// `active` is what the caller found out: the stored flag, expiry and the identity's state together.
+pub fn session_json(session: &Session, active: bool, identity: Option<&str>, public_base: &str) -> String {
+    #[derive(Serialize)]
+    struct Head<'a> {
+        id: keyward_model::SessionId,
+        active: bool,
+        expires_at: Time,
+        authenticated_at: Time,
+        authenticator_assurance_level: Aal,
+        authentication_methods: &'a [AuthMethod],
+        issued_at: Time,
+    }
+    let head = Head {
+        id: session.id,
+        active,
+        expires_at: session.expires_at,
+        authenticated_at: session.authenticated_at,
+        authenticator_assurance_level: session.aal,
+        authentication_methods: &session.methods,
+        issued_at: session.issued_at,
+    };
+    let devices: &[Device] = &session.devices;
+    let mut json = String::with_capacity(768 + identity.map_or(0, str::len));
+    // Serialising plain structs of strings and numbers cannot fail; an empty text would be caught by every client.
+    json.push_str(&serde_json::to_string(&head).unwrap_or_default());
+    json.pop();
+    json.push_str(",\"identity\":");
+    match identity {
+        Some(stored) => serve_wire_json(stored, public_base, &mut json),
+        None => json.push_str("null"),
+    }
+    json.push_str(",\"devices\":");
+    json.push_str(&serde_json::to_string(devices).unwrap_or_default());
+    json.push('}');
+    json
+}
