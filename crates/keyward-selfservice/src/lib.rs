@@ -1,1 +1,13 @@
 //! The self-service stories (registration, login, settings, logout) and the methods they are told with.
+//! `http` calls the stories with values and turns what they say into answers.
+//! Never sees a request or a response, and names no status code.
+
+mod gate;
+pub mod methods;
+pub mod outcome;
+pub mod stories;
+pub mod view;
+pub mod visit;
+
+pub use outcome::{IssuedSession, LoginOutcome, Outcome, Registered, RegistrationOutcome, Saved, SettingsOutcome, SignedIn};
+pub use visit::{Client, ForbiddenHeader, Guard, Submitted, Visit};

@@ -1,0 +1,104 @@
+//! The gate of the settings flow: who may open a flow, and who may submit what (decisions 2 and 3).
+//! The settings story passes through it before anything is worked out.
+//! Pure checks and reads; it changes nothing.
+
+use keyward_config::Reauthentication;
+use keyward_model::{
+    Aal, Demand, Factors, Flow, FlowType, FormErrors, GrantId, IdentityId, Message, Operation, Problem, Settings, demand,
+    flow_admits,
+};
+use keyward_services::session::ActiveSession;
+use keyward_services::{App, storage_problem};
+
+use crate::methods::Refusal;
+use crate::visit::{ForbiddenHeader, Visit};
+
+/// The signed-in session, or the refusal that every settings endpoint gives without one.
+pub(crate) fn session(visit: &Visit) -> Result<&ActiveSession, Problem> {
+    visit.session.as_ref().ok_or(Problem::SessionInactive)
+}
+
+/// Whether the session's level is enough for the flow as a whole. `return_to`: where the second-factor login leads back to.
+pub(crate) fn level(app: &App, active: &ActiveSession, return_to: Option<String>) -> Result<(), Problem> {
+    let required = app.settings_rules().required_aal;
+    if flow_admits(active.session.aal, active.factors.available(app.code_use()), required) {
+        return Ok(());
+    }
+    Err(Problem::Aal2Required { return_to, enrol: false })
+}
+
+/// Whether the flow is the session's own.
+pub(crate) fn ownership(flow: &Flow<Settings>, identity: IdentityId) -> Result<(), Problem> {
+    if flow.extra.identity_id == identity { Ok(()) } else { Err(Problem::IdentityMismatch) }
+}
+
+/// CSRF protection in browser flows, the header guard in API flows (contract: settings 1.10).
+pub(crate) fn guard(flow_type: FlowType, visit: &Visit) -> Result<(), Refusal> {
+    match flow_type {
+        FlowType::Browser => visit.guard.browser.map_err(|failure| Problem::Csrf(failure).into()),
+        FlowType::Api => visit.guard.api.map_err(|header| {
+            let reason = match header {
+                ForbiddenHeader::Origin => {
+                    "This flow is for apps. A request with an Origin header comes from a browser; start a browser flow."
+                }
+                ForbiddenHeader::Cookie => {
+                    "This flow is for apps. A request with a Cookie header comes from a browser; start a browser flow."
+                }
+            };
+            FormErrors::global(Message::reason(reason)).into()
+        }),
+    }
+}
+
+/// How freshness was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Nothing had to be shown, or the session is young enough.
+    Privileged,
+    /// By a grant, to be consumed with the change.
+    Grant(GrantId),
+}
+
+/// Whether the session may do this now.
+pub(crate) async fn admit(
+    app: &App,
+    visit: &Visit,
+    active: &ActiveSession,
+    flow: &Flow<Settings>,
+    operation: Operation,
+    factors: &Factors,
+) -> Result<Admission, Problem> {
+    let needed: Demand = demand(operation, factors, flow.extra.origin, &app.settings_rules());
+    let return_to = submit_url(app, flow);
+    if active.session.aal < needed.aal {
+        return Err(Problem::Aal2Required { return_to: Some(return_to), enrol: needed.enrol_instead });
+    }
+    if !needed.fresh || is_privileged(app, active, needed.aal, visit) {
+        return Ok(Admission::Privileged);
+    }
+    let grant = app.store.find_unused_grant(flow.id, active.session.id, visit.now).await.map_err(storage_problem)?;
+    grant.map(|grant| Admission::Grant(grant.id)).ok_or(Problem::RefreshRequired { return_to })
+}
+
+fn is_privileged(app: &App, active: &ActiveSession, needed: Aal, visit: &Visit) -> bool {
+    let settings = &app.config.selfservice.flows.settings;
+    let max_age = settings.privileged_session_max_age;
+    if !active.session.is_privileged(max_age, visit.now) {
+        return false;
+    }
+    // With `same_aal`, what needs a second factor needs a fresh second factor, not just any fresh proof.
+    settings.reauthentication == Reauthentication::Any
+        || needed < Aal::Aal2
+        || active.session.methods.iter().any(|proof| proof.aal == Aal::Aal2 && proof.completed_at + max_age > visit.now)
+}
+
+/// Where the flow is submitted; a re-login leads back here.
+pub(crate) fn submit_url(app: &App, flow: &Flow<Settings>) -> String {
+    format!("{}/self-service/settings?flow={}", app.public_base(), flow.id)
+}
+
+/// The settings page with the flow.
+pub(crate) fn page_url(ui_url: &str, flow: impl std::fmt::Display) -> String {
+    let separator = if ui_url.contains('?') { '&' } else { '?' };
+    format!("{ui_url}{separator}flow={flow}")
+}

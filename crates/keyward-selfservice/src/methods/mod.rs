@@ -1,0 +1,226 @@
+//! The methods: one file each, and one ordered slice that every story walks.
+//! A method says which submits it answers to, what it shows, and what it would change; it never writes anything itself.
+//! Methods know neither doors nor cookies, and not each other.
+
+pub mod password;
+pub mod profile;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use keyward_config::Config;
+use keyward_model::{Flow, FormErrors, Group, IdentitySnapshot, Login, Node, Operation, Problem, Registration, Settings};
+use keyward_services::App;
+use keyward_services::audit::Event;
+use keyward_services::derive::IdentityEdit;
+use keyward_services::payload::Payload;
+use keyward_services::schema::IdentitySchema;
+use serde_json::Value;
+
+use crate::visit::Visit;
+
+/// Settings methods in the order in which they are asked (contract: settings 3.0.1).
+pub const SETTINGS: &[&dyn SettingsMethod] = &[&profile::Profile, &password::Password];
+
+/// Login methods in the order in which they are asked (contract: login 6.3).
+pub const LOGIN: &[&dyn LoginMethod] = &[&password::Password];
+
+/// Registration methods in the order in which they are asked (contract: login 9).
+pub const REGISTRATION: &[&dyn RegistrationMethod] = &[&password::Password];
+
+/// A boxed future, so that methods can stand in a slice.
+pub type Step<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a settings method can look at.
+pub struct SettingsContext<'a> {
+    /// The services.
+    pub app: &'a App,
+    /// The request.
+    pub visit: &'a Visit,
+    /// The flow.
+    pub flow: &'a Flow<Settings>,
+    /// The identity as it is now.
+    pub identity: &'a IdentitySnapshot,
+    /// Its schema.
+    pub schema: &'a IdentitySchema,
+}
+
+/// Why a method does not go along.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The form says why.
+    Form(FormErrors),
+    /// The whole request is answered otherwise.
+    Problem(Problem),
+}
+
+impl From<FormErrors> for Refusal {
+    fn from(errors: FormErrors) -> Self {
+        Self::Form(errors)
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+/// Changes one part of one's own account.
+pub trait SettingsMethod: Sync {
+    /// The wire's method word; also names its section, its hooks and its paused payloads.
+    fn id(&self) -> &'static str;
+    /// The group of its nodes.
+    fn group(&self) -> Group;
+    /// Whether the operator switched it on.
+    fn enabled(&self, config: &Config) -> bool;
+    /// Whether this submit is for it, switched on or not.
+    fn claims(&self, body: &Payload) -> bool;
+    /// What to keep, sealed, until the submit: runs once when a flow is made and again after each success.
+    fn remember(&self, _context: &SettingsContext<'_>) -> Option<Value> {
+        None
+    }
+    /// What it shows. Pure: called at every read.
+    fn nodes(&self, context: &SettingsContext<'_>) -> Vec<Node>;
+    /// Reads the submit.
+    ///
+    /// # Errors
+    /// What is wrong with the form.
+    fn decode(&self, context: &SettingsContext<'_>, body: &Payload) -> Result<Box<dyn SettingsStep>, FormErrors>;
+    /// Which submitted values a refused form shows again. Never a secret.
+    fn echo(&self, _context: &SettingsContext<'_>, _body: &Payload) -> Vec<(String, Value)> {
+        Vec::new()
+    }
+}
+
+/// A decoded settings submit.
+pub trait SettingsStep: Send + Sync {
+    /// What it is about to do; decides what is demanded.
+    fn operation(&self) -> Operation;
+    /// Works out the change: policy, hashing, verification. Runs after the gate, outside any write.
+    fn propose<'a>(&'a self, context: &'a SettingsContext<'a>) -> Step<'a, Result<Change, Refusal>>;
+}
+
+/// What a settings submit changes.
+#[derive(Debug)]
+pub struct Change {
+    /// The edit of the identity.
+    pub edit: IdentityEdit,
+    /// What the audit log says beside the general event.
+    pub events: Vec<Event>,
+}
+
+/// What a login method can look at.
+pub struct LoginContext<'a> {
+    /// The services.
+    pub app: &'a App,
+    /// The request.
+    pub visit: &'a Visit,
+    /// The flow.
+    pub flow: &'a Flow<Login>,
+}
+
+/// Who somebody turned out to be.
+#[derive(Debug)]
+pub struct Proven {
+    /// The identity.
+    pub identity: IdentitySnapshot,
+    /// The proof for the session.
+    pub proof: keyward_model::AuthMethod,
+    /// Upkeep of the credential that was used, such as a rehash: written with the session, never a reason to fail.
+    pub upkeep: keyward_store::Batch,
+}
+
+/// Proves who somebody is.
+pub trait LoginMethod: Sync {
+    /// The wire's method word.
+    fn id(&self) -> &'static str;
+    /// Whether the operator switched it on.
+    fn enabled(&self, config: &Config) -> bool;
+    /// Whether this submit is for it.
+    fn claims(&self, flow: &Flow<Login>, body: &Payload) -> bool;
+    /// What to remember when the flow is made; `identity` is the signed-in one on a refresh or step-up.
+    fn remember(&self, _app: &App, _flow: &Flow<Login>, _identity: Option<&IdentitySnapshot>) -> Option<Value> {
+        None
+    }
+    /// What it shows.
+    fn nodes(&self, context: &LoginContext<'_>) -> Vec<Node>;
+    /// Proves it, or says why not. Costs the same whether the account exists or not.
+    fn prove<'a>(&'a self, context: &'a LoginContext<'a>, body: &'a Payload) -> Step<'a, Result<Proven, Refusal>>;
+    /// Which submitted values a refused form shows again. Never a secret.
+    fn echo(&self, body: &Payload) -> Vec<(String, Value)>;
+}
+
+/// What a registration method can look at.
+pub struct RegistrationContext<'a> {
+    /// The services.
+    pub app: &'a App,
+    /// The request.
+    pub visit: &'a Visit,
+    /// The flow.
+    pub flow: &'a Flow<Registration>,
+    /// The schema of the identity to be.
+    pub schema: &'a IdentitySchema,
+}
+
+/// An account to be made.
+#[derive(Debug)]
+pub struct Applicant {
+    /// Traits and first credential.
+    pub edit: IdentityEdit,
+    /// The proof for a session that the registration hands out.
+    pub proof: keyward_model::AuthMethod,
+}
+
+/// Makes an account with a first credential.
+pub trait RegistrationMethod: Sync {
+    /// The wire's method word.
+    fn id(&self) -> &'static str;
+    /// Whether the operator switched it on.
+    fn enabled(&self, config: &Config) -> bool;
+    /// Whether this submit is for it.
+    fn claims(&self, body: &Payload) -> bool;
+    /// What it shows beside the traits.
+    fn nodes(&self, context: &RegistrationContext<'_>) -> Vec<Node>;
+    /// Refusals of its own fields, found together with those of the traits.
+    fn check(&self, body: &Payload) -> FormErrors;
+    /// Works out the account. `traits` are decoded and valid.
+    fn apply<'a>(
+        &'a self,
+        context: &'a RegistrationContext<'a>,
+        body: &'a Payload,
+        traits: Value,
+    ) -> Step<'a, Result<Applicant, Refusal>>;
+}
+
+/// The submitted traits as echoes for their nodes: one per leaf, so that a refused form shows what was typed.
+pub(crate) fn echo_traits(schema: &IdentitySchema, body: &Payload) -> Vec<(String, Value)> {
+    let traits = schema.decode_traits(body);
+    schema
+        .trait_nodes(Group::Default, &traits)
+        .into_iter()
+        .filter_map(|node| match &node.attributes {
+            keyward_model::Attributes::Input(input) => {
+                // What was emptied is shown empty, not as it is stored.
+                Some((input.name.clone(), input.value.clone().unwrap_or_else(|| Value::String(String::new()))))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_has_an_id_of_its_own_and_the_order_of_the_contract() {
+        let order = ["profile", "password", "oidc", "totp", "passkey", "webauthn", "lookup_secret"];
+        let ids: Vec<_> = SETTINGS.iter().map(|method| method.id()).collect();
+        let expected: Vec<_> = order.into_iter().filter(|id| ids.contains(id)).collect();
+        assert_eq!(ids, expected);
+        for method in SETTINGS {
+            assert_eq!(serde_json::to_value(method.group()).unwrap(), method.id(), "a method's nodes stand in its own group");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a story says when it did not refuse the request: one enum for each kind of flow.
+//! Stories return them, `http::answer` turns them into statuses, bodies, cookies and redirects.
+//! Refusals of a form are outcomes too: the flow shows what is wrong. Everything else is a [`keyward_model::Problem`].
+
+use keyward_model::{ContinueWith, FlowType, Secret, Time};
+
+use crate::view::{LoginView, RegistrationView, SettingsView};
+
+/// What happened to a flow of a kind whose view is `V` and whose success is `S`.
+#[derive(Debug)]
+pub enum Outcome<V, S> {
+    /// A new flow was made.
+    Created(V),
+    /// A flow was read.
+    Shown(V),
+    /// The form is refused, or its next step is due; the flow says which.
+    Refused(V),
+    /// Somebody is signed in already, so there is nothing to do here: programs get the refused flow (400), a browser is
+    /// sent on to `location` (303).
+    SentOn {
+        /// The flow with its message.
+        view: V,
+        /// Where a browser goes.
+        location: String,
+    },
+    /// The story came to its end.
+    Done(S),
+}
+
+/// Settings stories.
+pub type SettingsOutcome = Outcome<SettingsView, Saved>;
+/// Login stories.
+pub type LoginOutcome = Outcome<LoginView, SignedIn>;
+/// Registration stories.
+pub type RegistrationOutcome = Outcome<RegistrationView, Registered>;
+
+/// A change was stored.
+#[derive(Debug)]
+pub struct Saved {
+    /// The flow after the change, `continue_with` included.
+    pub view: SettingsView,
+    /// Where a browser goes.
+    pub location: String,
+    /// When the session ends, for the cookie that is issued anew.
+    pub session_expires_at: Time,
+}
+
+/// A session to hand out.
+#[derive(Debug)]
+pub struct IssuedSession {
+    /// Its token. Only API clients see it; browsers get it sealed in a cookie.
+    /// `None` when an existing session was raised or refreshed: the client keeps the token that it has.
+    pub token: Option<Secret<String>>,
+    /// When it ends.
+    pub expires_at: Time,
+    /// The session as JSON.
+    pub json: String,
+    /// Whether the CSRF secret must change: nobody was signed in before, or somebody else.
+    pub rotate_csrf: bool,
+}
+
+/// Somebody proved who they are.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// Who talks.
+    pub flow_type: FlowType,
+    /// The session.
+    pub session: IssuedSession,
+    /// Where a browser goes.
+    pub location: String,
+    /// The second-factor login that must come first, when the session is too weak for `session.whoami.required_aal`.
+    pub second_factor: Option<String>,
+    /// What the client does next; API clients get `null` when it is empty.
+    pub continue_with: Vec<ContinueWith>,
+}
+
+/// An account was made.
+#[derive(Debug)]
+pub struct Registered {
+    /// Who talks.
+    pub flow_type: FlowType,
+    /// The public identity as JSON.
+    pub identity: String,
+    /// The session, when the `session` hook hands it out.
+    pub session: Option<IssuedSession>,
+    /// Where a browser goes.
+    pub location: String,
+    /// What the client does next.
+    pub continue_with: Vec<ContinueWith>,
+}

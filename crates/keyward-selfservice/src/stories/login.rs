@@ -1,0 +1,439 @@
+//! The login story: signing in, confirming that it's you, and (with second factors) stepping up.
+//! `http` tells it for `/self-service/login…`.
+//! Knows no password: methods prove who somebody is, the story makes or raises a session of it.
+
+use keyward_model::{
+    Aal, Device, EntryState, Flow, FlowId, FlowType, FormErrors, IdentitySnapshot, IdentityState, LOGIN_GROUPS, Login,
+    LoginExtra, Message, NodeOrder, Problem, RequiredAal, Session, Time, session_aal, sort_entry, wire_json,
+};
+use keyward_services::audit::{Event, EventKind};
+use keyward_services::payload::Payload;
+use keyward_services::session::session_json;
+use keyward_services::tokens::SessionToken;
+use keyward_services::{App, flow_rows, storage_problem};
+use keyward_store::{Batch, GrantRow, Refusal as Guarded, StoreError};
+use url::Url;
+
+use super::{new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, store_form, ui};
+use crate::gate;
+use crate::methods::{LOGIN, LoginContext, LoginMethod, Proven, Refusal};
+use crate::outcome::{IssuedSession, LoginOutcome, Outcome, SignedIn};
+use crate::view::LoginView;
+use crate::visit::{Submitted, Visit};
+
+/// How long a completed re-login admits one submit of the settings flow that asked for it (decisions 3).
+const GRANT: keyward_model::Span = keyward_model::Span::minutes(10);
+
+/// Opens a login flow (contract: login 6.2).
+///
+/// # Errors
+/// When somebody is signed in and asked for nothing more, for a level that cannot be asked for, or for a `return_to` that
+/// is not allowed.
+pub async fn create(app: &App, visit: &mut Visit, flow_type: FlowType, request_url: &str) -> Result<LoginOutcome, Problem> {
+    let asked = Asked::read(app, request_url)?;
+    let location = return_to(app, asked.return_to.as_deref())?;
+    let refresh = match &visit.session {
+        None if asked.aal == Aal::Aal2 => return Err(Problem::Aal1Required),
+        None => false,
+        Some(_) if asked.refresh => true,
+        Some(active) if asked.aal <= active.session.aal => {
+            return Err(Problem::SessionAlreadyAvailable { location: location.unwrap_or_else(|| default_location(app)) });
+        }
+        Some(_) => false,
+    };
+    let mut flow = begin(app, visit, flow_type, request_url, &asked, refresh);
+    let identity = signed_in_identity(app, visit).await?;
+    remember(app, &mut flow, identity.as_ref());
+    if refresh {
+        flow.form.messages.push(Message::plain(1_010_003));
+    }
+    if asked.aal == Aal::Aal2 && visit.session.as_ref().is_some_and(|active| active.session.aal < Aal::Aal2) {
+        flow.form.messages.push(Message::plain(1_010_004));
+    }
+    let mut batch = Batch::new();
+    flow_rows::insert(app, &flow, &mut batch);
+    app.store.commit(batch).await.map_err(storage_problem)?;
+    Ok(Outcome::Created(view(app, visit, &flow)))
+}
+
+/// Reads a login flow (contract: login 6.4).
+///
+/// # Errors
+/// For an unknown or expired flow, and in another browser than the one that opened it.
+pub async fn fetch(app: &App, visit: &mut Visit, id: Option<FlowId>) -> Result<LoginOutcome, Problem> {
+    let flow = find(app, id.ok_or(Problem::FlowNotFound)?).await?;
+    same_browser(flow.flow_type, flow.extra.browser.as_deref(), visit)?;
+    if flow.is_expired(visit.now) {
+        return Err(Problem::FlowGone { flow_type: flow.flow_type, return_to: flow.query("return_to") });
+    }
+    Ok(Outcome::Shown(view(app, visit, &flow)))
+}
+
+/// Proves who somebody is (contract: login 6.5, 8).
+///
+/// # Errors
+/// Everything that is not shown on the form itself.
+pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted: Submitted) -> Result<LoginOutcome, Problem> {
+    let mut flow = find(app, id.ok_or(Problem::FlowIdMalformed)?).await?;
+    match &visit.session {
+        Some(active) if !flow.extra.refresh && flow.extra.requested_aal <= active.session.aal => {
+            let errors =
+                FormErrors::global(Message::reason("You are signed in already. Sign out first to sign in as somebody else."));
+            flow.form.clear();
+            flow.form.refuse(errors);
+            store_form(app, &mut flow, Batch::new()).await?;
+            let location = default_location(app);
+            return Ok(Outcome::SentOn { view: view(app, visit, &flow), location });
+        }
+        None if flow.extra.requested_aal == Aal::Aal2 => return Err(Problem::Aal1Required),
+        _ => {}
+    }
+    if flow.is_expired(visit.now) {
+        return Err(expire(app, visit, &flow).await);
+    }
+    let body = match submitted {
+        Submitted::Body(Ok(body)) => body,
+        Submitted::Body(Err(error)) => return refuse(app, visit, flow, None, error.into(), Vec::new()).await,
+        Submitted::Nothing => {
+            let errors = FormErrors::global(Message::plain(4_010_002));
+            return refuse(app, visit, flow, None, errors, Vec::new()).await;
+        }
+    };
+    let Some(method) = LOGIN.iter().copied().find(|method| method.claims(&flow, &body)) else {
+        return refuse(app, visit, flow, None, FormErrors::global(Message::plain(4_010_002)), Vec::new()).await;
+    };
+    match prove(app, visit, &mut flow, method, &body).await {
+        Ok(signed_in) => Ok(Outcome::Done(signed_in)),
+        Err(Refusal::Form(errors)) => refuse(app, visit, flow, Some(method), errors, method.echo(&body)).await,
+        Err(Refusal::Problem(problem)) => {
+            if let Problem::Csrf(_) = problem {
+                let event = Event::refused(EventKind::CsrfRefused, "csrf").flow(flow.id).method(method.id());
+                note(app, &visit.client, visit.now, event).await;
+            }
+            Err(problem)
+        }
+    }
+}
+
+async fn prove(
+    app: &App,
+    visit: &Visit,
+    flow: &mut Flow<Login>,
+    method: &dyn LoginMethod,
+    body: &Payload,
+) -> Result<SignedIn, Refusal> {
+    if !method.enabled(&app.config) {
+        return Err(Problem::MethodDisabled.into());
+    }
+    gate::guard(flow.flow_type, visit)?;
+    if flow.state == EntryState::PassedChallenge {
+        return Err(FormErrors::global(Message::plain(4_010_002)).into());
+    }
+    let proven = method.prove(&LoginContext { app, visit, flow }, body).await?;
+    if proven.identity.identity.state != IdentityState::Active {
+        return Err(FormErrors::global(Message::plain(4_010_011)).into());
+    }
+    let location = match return_to(app, flow.query("return_to").as_deref()) {
+        Ok(Some(explicit)) => explicit,
+        Ok(None) => after_location(app, method.id()),
+        Err(_) => return Err(FormErrors::global(Message::reason("The address to return to is not allowed.")).into()),
+    };
+    sign_in(app, visit, flow, method, proven, location).await
+}
+
+/// Makes a session, or raises the one that is there, in one commit with the flow, the grant and the audit log.
+async fn sign_in(
+    app: &App,
+    visit: &Visit,
+    flow: &mut Flow<Login>,
+    method: &dyn LoginMethod,
+    proven: Proven,
+    location: String,
+) -> Result<SignedIn, Refusal> {
+    let now = visit.now;
+    let Proven { identity, proof, upkeep } = proven;
+    let identity_id = identity.identity.id;
+    let mut batch = Batch::new();
+    let current = visit.session.as_ref().filter(|active| active.session.identity_id == identity_id);
+    let (session, token) = match current {
+        Some(active) => {
+            let mut session = active.session.clone();
+            session.methods.push(proof);
+            session.aal = session_aal(&session.methods);
+            session.authenticated_at = now;
+            session.expires_at = now + app.config.session.lifespan;
+            batch.raise_session(&session, now);
+            let event = Event::done(EventKind::RefreshSucceeded).session(session.id);
+            event.identity(identity_id).flow(flow.id).method(method.id()).write(app, &visit.client, now, &mut batch);
+            (session, None)
+        }
+        None => {
+            let token = SessionToken::generate(app.random());
+            let session = new_session(app, visit, identity_id, proof);
+            if app
+                .config
+                .selfservice
+                .flows
+                .login
+                .after
+                .hooks_for(method.id())
+                .contains(&keyward_config::Hook::RevokeActiveSessions)
+            {
+                batch.revoke_other_sessions(identity_id, session.id, now);
+                Event::done(EventKind::SessionsRevoked).identity(identity_id).write(app, &visit.client, now, &mut batch);
+            }
+            batch.insert_session(&session, &token.digest(), now);
+            let event = Event::done(EventKind::LoginSucceeded).identity(identity_id).session(session.id);
+            event.flow(flow.id).method(method.id()).write(app, &visit.client, now, &mut batch);
+            session_issued(&session).write(app, &visit.client, now, &mut batch);
+            (session, Some(token))
+        }
+    };
+    if let Some(settings_flow_id) = flow.extra.serves {
+        batch.insert_grant(&GrantRow {
+            id: app.random().id(),
+            settings_flow_id,
+            identity_id,
+            session_id: session.id,
+            expires_at: now + GRANT,
+            used_at: None,
+        });
+    }
+    batch.append(upkeep);
+    flow.state = EntryState::PassedChallenge;
+    flow.form.clear();
+    flow.extra.active = Some(method.id().to_owned());
+    flow.extra.updated_at = now;
+    flow_rows::update(app, flow, &mut batch);
+    match app.store.commit(batch).await {
+        Ok(()) => {}
+        // Two submits of one flow: the first one signed in.
+        Err(StoreError::Refused(Guarded::VersionConflict)) => return Err(FormErrors::global(Message::plain(4_010_002)).into()),
+        // The session ended while the password was being checked.
+        Err(StoreError::Refused(Guarded::Gone)) => return Err(Problem::SessionInactive.into()),
+        Err(error) => return Err(storage_problem(error).into()),
+    }
+
+    let weak = app.config.session.whoami_required_aal == RequiredAal::HighestAvailable
+        && session.aal < Aal::Aal2
+        && identity.factors().available(app.code_use()) >= Aal::Aal2;
+    let second_factor = weak.then(|| second_factor_url(app, flow));
+    let hide_identity = weak && flow.flow_type == FlowType::Api;
+    let stored = wire_json(&identity.identity);
+    Ok(SignedIn {
+        flow_type: flow.flow_type,
+        session: IssuedSession {
+            token: token.map(|token| token.reveal().clone().into()),
+            expires_at: session.expires_at,
+            json: session_json(&session, true, (!hide_identity).then_some(stored.as_str()), app.public_base()),
+            rotate_csrf: current.is_none(),
+        },
+        continue_with: redirect(flow.flow_type, &location),
+        location,
+        second_factor,
+    })
+}
+
+/// A session that begins now with one proof.
+pub(super) fn new_session(
+    app: &App,
+    visit: &Visit,
+    identity_id: keyward_model::IdentityId,
+    proof: keyward_model::AuthMethod,
+) -> Session {
+    let methods = vec![proof];
+    Session {
+        id: app.random().id(),
+        identity_id,
+        active: true,
+        aal: session_aal(&methods),
+        methods,
+        authenticated_at: visit.now,
+        issued_at: visit.now,
+        expires_at: visit.now + app.config.session.lifespan,
+        devices: vec![Device {
+            id: app.random().id(),
+            ip_address: visit.client.address.clone(),
+            user_agent: visit.client.user_agent.clone(),
+            location: Some(visit.client.location.clone()),
+        }],
+        version: 1,
+    }
+}
+
+async fn refuse(
+    app: &App,
+    visit: &Visit,
+    mut flow: Flow<Login>,
+    method: Option<&dyn LoginMethod>,
+    errors: FormErrors,
+    echo: Vec<(String, serde_json::Value)>,
+) -> Result<LoginOutcome, Problem> {
+    flow.form.clear();
+    for (node, value) in echo {
+        flow.form.echo(node, value);
+    }
+    flow.form.refuse(errors);
+    flow.extra.updated_at = visit.now;
+    let mut batch = Batch::new();
+    let mut event = Event::refused(EventKind::LoginFailed, "form").flow(flow.id);
+    if let Some(method) = method {
+        flow.extra.active = Some(method.id().to_owned());
+        event = event.method(method.id());
+    }
+    event.write(app, &visit.client, visit.now, &mut batch);
+    store_form(app, &mut flow, batch).await?;
+    Ok(Outcome::Refused(view(app, visit, &flow)))
+}
+
+async fn expire(app: &App, visit: &Visit, flow: &Flow<Login>) -> Problem {
+    let asked = match Asked::read(app, &flow.request_url) {
+        Ok(asked) => asked,
+        Err(problem) => return problem,
+    };
+    let refresh = flow.extra.refresh && visit.session.is_some();
+    let mut replacement = begin(app, visit, flow.flow_type, &flow.request_url, &asked, refresh);
+    replacement.extra.serves = flow.extra.serves;
+    match signed_in_identity(app, visit).await {
+        Ok(identity) => remember(app, &mut replacement, identity.as_ref()),
+        Err(problem) => return problem,
+    }
+    replace_expired(app, replacement, flow).await
+}
+
+/// What the init request asks for.
+struct Asked {
+    refresh: bool,
+    aal: Aal,
+    return_to: Option<String>,
+    organization: Option<String>,
+    identity_schema: Option<String>,
+    serves: Option<FlowId>,
+}
+
+impl Asked {
+    fn read(app: &App, request_url: &str) -> Result<Self, Problem> {
+        let url =
+            Url::parse(request_url).map_err(|_| Problem::BadRequest { reason: "The address cannot be read.".to_owned() })?;
+        let raw = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        let query = |name: &str| raw(name).filter(|value| !value.is_empty());
+        let aal = match query("aal").map(|aal| aal.to_ascii_lowercase()).as_deref() {
+            None | Some("aal1") => Aal::Aal1,
+            Some("aal2") => Aal::Aal2,
+            Some(_) => return Err(Problem::BadRequest { reason: "The parameter aal must be aal1 or aal2.".to_owned() }),
+        };
+        match raw("login_challenge").as_deref() {
+            None => {}
+            Some("") => return Err(Problem::BadRequest { reason: "The parameter login_challenge is empty.".to_owned() }),
+            Some(_) => {
+                tracing::error!("A login challenge arrived, but no OAuth2 provider is configured");
+                return Err(Problem::Internal);
+            }
+        }
+        let identity_schema = query("identity_schema");
+        if aal == Aal::Aal1 && !identity_schema.as_deref().is_none_or(|id| super::is_selectable(app, id)) {
+            return Err(Problem::BadRequest { reason: "The identity schema cannot be chosen here.".to_owned() });
+        }
+        let return_to = query("return_to");
+        let serves = return_to.as_deref().and_then(|target| settings_flow(app, target));
+        let refresh = query("refresh").is_some_and(|text| matches!(text.as_str(), "1" | "t" | "T" | "true" | "True" | "TRUE"));
+        Ok(Self {
+            refresh,
+            aal,
+            return_to,
+            organization: query("organization").filter(|id| is_uuid(id)),
+            identity_schema,
+            serves,
+        })
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    FlowId::parse(text).is_some()
+}
+
+/// The settings flow that a re-login leads back to, if it does.
+fn settings_flow(app: &App, target: &str) -> Option<FlowId> {
+    let query = target.strip_prefix(app.public_base())?.strip_prefix("/self-service/settings?")?;
+    url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "flow").and_then(|(_, id)| FlowId::parse(&id))
+}
+
+fn begin(app: &App, visit: &Visit, flow_type: FlowType, request_url: &str, asked: &Asked, refresh: bool) -> Flow<Login> {
+    let extra = LoginExtra {
+        refresh,
+        requested_aal: asked.aal,
+        serves: asked.serves.filter(|_| refresh || asked.aal == Aal::Aal2),
+        organization_id: asked.organization.clone(),
+        identity_schema: asked.identity_schema.clone(),
+        active: None,
+        updated_at: visit.now,
+        browser: visit.browser.clone().filter(|_| flow_type == FlowType::Browser),
+    };
+    let lifespan = app.config.selfservice.flows.login.lifespan;
+    new_flow(app, visit, flow_type, request_url, lifespan, EntryState::ChooseMethod, extra)
+}
+
+async fn signed_in_identity(app: &App, visit: &Visit) -> Result<Option<IdentitySnapshot>, Problem> {
+    match visit.identity_id() {
+        None => Ok(None),
+        Some(id) => app.store.find_identity(id).await.map_err(storage_problem),
+    }
+}
+
+fn remember(app: &App, flow: &mut Flow<Login>, identity: Option<&IdentitySnapshot>) {
+    for method in LOGIN.iter().filter(|method| method.enabled(&app.config)) {
+        if let Some(content) = method.remember(app, flow, identity) {
+            flow.memory.0.insert(method.id().to_owned(), content);
+        }
+    }
+}
+
+async fn find(app: &App, id: FlowId) -> Result<Flow<Login>, Problem> {
+    flow_rows::find(app, id).await.map_err(storage_problem)?.ok_or(Problem::FlowNotFound)
+}
+
+fn default_location(app: &App) -> String {
+    app.config.selfservice.default_browser_return_url.to_string()
+}
+
+fn after_location(app: &App, method: &str) -> String {
+    let configured = app.config.selfservice.flows.login.after.return_url(method);
+    configured.map_or_else(|| default_location(app), str::to_owned)
+}
+
+/// The second-factor login that comes first, leading to where this one would have led.
+fn second_factor_url(app: &App, flow: &Flow<Login>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("aal", "aal2");
+    if let Some(target) = flow.query("return_to") {
+        query.append_pair("return_to", &target);
+    }
+    format!("{}/self-service/login/browser?{}", app.public_base(), query.finish())
+}
+
+fn view(app: &App, visit: &Visit, flow: &Flow<Login>) -> LoginView {
+    let context = LoginContext { app, visit, flow };
+    let nodes = LOGIN.iter().filter(|method| method.enabled(&app.config)).flat_map(|method| method.nodes(&context)).collect();
+    let keys = ["csrf_token", "identifier", "password"].map(str::to_owned);
+    let ui = ui(app, visit, flow, nodes, |nodes| sort_entry(nodes, &NodeOrder { groups: LOGIN_GROUPS, keys: &keys }));
+    let Flow { extra, .. } = flow;
+    let created_at: Time = flow.issued_at;
+    LoginView {
+        id: flow.id,
+        organization_id: extra.organization_id.clone(),
+        flow_type: flow.flow_type,
+        expires_at: flow.expires_at,
+        issued_at: flow.issued_at,
+        request_url: flow.request_url.clone(),
+        return_to: flow.query("return_to"),
+        active: extra.active.clone(),
+        ui,
+        created_at,
+        updated_at: extra.updated_at,
+        refresh: extra.refresh,
+        requested_aal: extra.requested_aal,
+        state: flow.state,
+        identity_schema: extra.identity_schema.clone(),
+        transient_payload: None,
+    }
+}

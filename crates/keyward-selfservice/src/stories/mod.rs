@@ -1,0 +1,128 @@
+//! The stories: what happens in each self-service flow, from the first page to the last redirect.
+//! `http` tells them with values and gets an outcome or a problem back.
+//! What several stories share stands here: making a flow, replacing an expired one, and where a browser goes afterwards.
+
+pub mod login;
+pub mod logout;
+pub mod registration;
+pub mod sessions;
+pub mod settings;
+
+use keyward_model::{ContinueWith, Flow, FlowType, Form, Kind, Memory, Message, Node, Owner, Problem, Session, Span, Time, Ui};
+use keyward_services::audit::{Client, Event, EventKind};
+use keyward_services::schema::IdentitySchema;
+use keyward_services::{App, flow_rows, storage_problem};
+use keyward_store::Batch;
+
+use crate::visit::Visit;
+
+/// A flow at its beginning.
+fn new_flow<K: Kind>(
+    app: &App,
+    visit: &Visit,
+    flow_type: FlowType,
+    request_url: &str,
+    lifespan: Span,
+    state: K::State,
+    extra: K::Extra,
+) -> Flow<K> {
+    let owner = Owner { identity_id: visit.identity_id(), session_id: visit.session.as_ref().map(|active| active.session.id) };
+    Flow {
+        id: app.random().id(),
+        flow_type,
+        state,
+        issued_at: visit.now,
+        expires_at: visit.now + lifespan,
+        request_url: request_url.to_owned(),
+        form: Form::default(),
+        memory: Memory::default(),
+        extra,
+        owner,
+        version: 1,
+    }
+}
+
+/// Stores a replacement for an expired flow and says where it is. It keeps the old `request_url`, and with it `return_to`.
+async fn replace_expired<K: Kind>(app: &App, mut replacement: Flow<K>, expired: &Flow<K>) -> Problem {
+    replacement.form.say(Message::expired(K::EXPIRED, expired.expires_at));
+    let mut batch = Batch::new();
+    flow_rows::insert(app, &replacement, &mut batch);
+    match app.store.commit(batch).await {
+        Ok(()) => {
+            Problem::FlowExpired { replacement: replacement.id, flow_type: expired.flow_type, expired_at: expired.expires_at }
+        }
+        Err(error) => storage_problem(error),
+    }
+}
+
+/// Stores what a refused form shows.
+async fn store_form<K: Kind>(app: &App, flow: &mut Flow<K>, batch: Batch) -> Result<(), Problem> {
+    let mut batch = batch;
+    flow_rows::update(app, flow, &mut batch);
+    app.store.commit(batch).await.map_err(storage_problem)
+}
+
+/// The schema that a person signs in or up with: the one they chose, or the default.
+pub(crate) fn entry_schema<'a>(app: &'a App, chosen: Option<&str>) -> Option<&'a IdentitySchema> {
+    match chosen {
+        Some(id) => app.schemas.get(id).map(|entry| &entry.schema),
+        None => Some(&app.schemas.default_schema().schema),
+    }
+}
+
+/// Whether a person may choose this schema themself.
+fn is_selectable(app: &App, id: &str) -> bool {
+    let default = app.schemas.default_schema().schema.id() == id;
+    default || app.schemas.get(id).is_some_and(|entry| entry.selfservice_selectable)
+}
+
+/// Checks an explicit `return_to`; `None` when none was given.
+fn return_to(app: &App, candidate: Option<&str>) -> Result<Option<String>, Problem> {
+    app.config.selfservice.return_urls.resolve(candidate).map_err(|_| Problem::ReturnToForbidden)
+}
+
+/// The built `ui` of a flow: freshly made nodes, then what the flow remembers, then order and language.
+fn ui<K: Kind>(app: &App, visit: &Visit, flow: &Flow<K>, mut nodes: Vec<Node>, sort: impl FnOnce(&mut [Node])) -> Ui {
+    nodes.push(Node::csrf(if flow.flow_type == FlowType::Browser { &visit.csrf_token } else { "" }));
+    flow.form.lay_over(&mut nodes);
+    sort(&mut nodes);
+    Ui {
+        action: format!("{}/self-service/{}?flow={}", app.public_base(), K::NAME, flow.id),
+        method: "POST",
+        nodes: nodes.into_iter().map(|node| node.in_language(visit.lang)).collect(),
+        messages: flow.form.messages.iter().map(|message| message.clone().in_language(visit.lang)).collect(),
+    }
+}
+
+/// Whether a browser flow is read by the browser that opened it (contract: login 6.4).
+fn same_browser(flow_type: FlowType, opened_by: Option<&str>, visit: &Visit) -> Result<(), Problem> {
+    if flow_type == FlowType::Api || (opened_by.is_some() && opened_by == visit.browser.as_deref()) {
+        return Ok(());
+    }
+    Err(Problem::Csrf(match visit.browser {
+        Some(_) => keyward_model::CsrfFailure::Mismatch,
+        None => keyward_model::CsrfFailure::NoCsrfCookie,
+    }))
+}
+
+/// What a browser flow tells its client at the end; API clients get nothing.
+fn redirect(flow_type: FlowType, location: &str) -> Vec<ContinueWith> {
+    match flow_type {
+        FlowType::Browser => vec![ContinueWith::RedirectBrowserTo { redirect_browser_to: location.to_owned() }],
+        FlowType::Api => Vec::new(),
+    }
+}
+
+/// A refusal that is worth remembering but has no row of its own: written alone, and never in the way of the answer.
+async fn note(app: &App, client: &Client, now: Time, event: Event) {
+    let mut batch = Batch::new();
+    event.write(app, client, now, &mut batch);
+    if let Err(error) = app.store.commit(batch).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "An audit event could not be written");
+    }
+}
+
+/// The event of a session that begins.
+fn session_issued(session: &Session) -> Event {
+    Event::done(EventKind::SessionIssued).identity(session.identity_id).session(session.id).detail("aal", session.aal.as_str())
+}

@@ -1,0 +1,269 @@
+//! The registration story: making an account with traits and a first credential.
+//! `http` tells it for `/self-service/registration…`; the form is unified, traits and credentials together.
+//! Knows no password: methods work out the first credential, the one writer makes the identity.
+
+use keyward_model::{
+    EntryState, Flow, FlowId, FlowType, FormErrors, Group, Message, NodeOrder, Problem, REGISTRATION_GROUPS, Registration,
+    RegistrationExtra, sort_entry, wire_json,
+};
+use keyward_services::audit::{Event, EventKind};
+use keyward_services::derive::derive;
+use keyward_services::payload::Payload;
+use keyward_services::schema::IdentitySchema;
+use keyward_services::session::{serve_identity, session_json};
+use keyward_services::tokens::SessionToken;
+use keyward_services::{App, flow_rows, storage_problem};
+use keyward_store::{Batch, Refusal as Guarded, StoreError};
+use serde_json::{Value, json};
+
+use super::{login, new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, store_form, ui};
+use crate::gate;
+use crate::methods::{REGISTRATION, Refusal, RegistrationContext, RegistrationMethod, echo_traits};
+use crate::outcome::{IssuedSession, Outcome, Registered, RegistrationOutcome};
+use crate::view::RegistrationView;
+use crate::visit::{Submitted, Visit};
+use keyward_model::ContinueWith;
+
+/// Opens a registration flow (contract: login 9).
+///
+/// # Errors
+/// When registration is switched off, somebody is signed in, or `return_to` is not allowed.
+pub async fn create(
+    app: &App,
+    visit: &mut Visit,
+    flow_type: FlowType,
+    request_url: &str,
+) -> Result<RegistrationOutcome, Problem> {
+    if !app.config.selfservice.flows.registration.enabled {
+        return Err(Problem::FlowDisabled);
+    }
+    let flow = begin(app, visit, flow_type, request_url);
+    let location = return_to(app, flow.query("return_to").as_deref())?;
+    if visit.session.is_some() {
+        return Err(Problem::SessionAlreadyAvailable { location: location.unwrap_or_else(|| default_location(app)) });
+    }
+    if flow.extra.identity_schema.as_deref().is_some_and(|id| !super::is_selectable(app, id)) {
+        return Err(Problem::BadRequest { reason: "The identity schema cannot be chosen here.".to_owned() });
+    }
+    let mut batch = Batch::new();
+    flow_rows::insert(app, &flow, &mut batch);
+    app.store.commit(batch).await.map_err(storage_problem)?;
+    Ok(Outcome::Created(view(app, visit, &flow)?))
+}
+
+/// Reads a registration flow (contract: login 9).
+///
+/// # Errors
+/// For an unknown or expired flow, and in another browser than the one that opened it.
+pub async fn fetch(app: &App, visit: &mut Visit, id: Option<FlowId>) -> Result<RegistrationOutcome, Problem> {
+    let flow = find(app, id.ok_or(Problem::FlowNotFound)?).await?;
+    same_browser(flow.flow_type, flow.extra.browser.as_deref(), visit)?;
+    if flow.is_expired(visit.now) {
+        return Err(Problem::FlowGone { flow_type: flow.flow_type, return_to: flow.query("return_to") });
+    }
+    Ok(Outcome::Shown(view(app, visit, &flow)?))
+}
+
+/// Makes the account (contract: login 9, 10.1, 11).
+///
+/// # Errors
+/// Everything that is not shown on the form itself.
+pub async fn submit(
+    app: &App,
+    visit: &mut Visit,
+    id: Option<FlowId>,
+    submitted: Submitted,
+) -> Result<RegistrationOutcome, Problem> {
+    let mut flow = find(app, id.ok_or(Problem::FlowIdMalformed)?).await?;
+    if !app.config.selfservice.flows.registration.enabled {
+        return Err(Problem::FlowDisabled);
+    }
+    if visit.session.is_some() {
+        return Err(Problem::SessionAlreadyAvailable { location: default_location(app) });
+    }
+    if flow.is_expired(visit.now) {
+        let replacement = begin(app, visit, flow.flow_type, &flow.request_url);
+        return Err(replace_expired(app, replacement, &flow).await);
+    }
+    let body = match submitted {
+        Submitted::Body(Ok(body)) => body,
+        Submitted::Body(Err(error)) => return refuse(app, visit, flow, None, error.into(), Vec::new()).await,
+        Submitted::Nothing => {
+            let errors = FormErrors::global(Message::plain(4_010_003));
+            return refuse(app, visit, flow, None, errors, Vec::new()).await;
+        }
+    };
+    let schema = schema(app, &flow)?;
+    let method = REGISTRATION.iter().copied().find(|method| method.claims(&body));
+    match apply(app, visit, &mut flow, schema, method, &body).await {
+        Ok(registered) => Ok(Outcome::Done(registered)),
+        Err(Refusal::Form(errors)) => refuse(app, visit, flow, method, errors, echo_traits(schema, &body)).await,
+        Err(Refusal::Problem(problem)) => {
+            if let Problem::Csrf(_) = problem {
+                note(app, &visit.client, visit.now, Event::refused(EventKind::CsrfRefused, "csrf").flow(flow.id)).await;
+            }
+            Err(problem)
+        }
+    }
+}
+
+async fn apply(
+    app: &App,
+    visit: &Visit,
+    flow: &mut Flow<Registration>,
+    schema: &IdentitySchema,
+    method: Option<&dyn RegistrationMethod>,
+    body: &Payload,
+) -> Result<Registered, Refusal> {
+    if method.is_some_and(|method| !method.enabled(&app.config)) {
+        return Err(Problem::MethodDisabled.into());
+    }
+    gate::guard(flow.flow_type, visit)?;
+    if flow.state == EntryState::PassedChallenge {
+        return Err(FormErrors::global(Message::plain(4_010_003)).into());
+    }
+    let traits = schema.decode_traits(body);
+    let mut errors = schema.validate(&traits);
+    if let Some(method) = method {
+        errors.0.extend(method.check(body).0);
+    }
+    errors.into_result()?;
+    // Nobody answers to this submit; the traits are looked at first (contract: login 9).
+    let Some(method) = method else { return Err(FormErrors::global(Message::plain(4_010_003)).into()) };
+    let location = match return_to(app, flow.query("return_to").as_deref()) {
+        Ok(explicit) => explicit.unwrap_or_else(|| after_location(app, method.id())),
+        Err(_) => return Err(FormErrors::global(Message::reason("The address to return to is not allowed.")).into()),
+    };
+    let applicant = method.apply(&RegistrationContext { app, visit, flow, schema }, body, traits).await?;
+    let derived = derive(schema, None, applicant.edit, visit.now, app.random())?;
+    let identity = derived.snapshot();
+    let identity_id = identity.identity.id;
+
+    let now = visit.now;
+    let mut batch = Batch::new();
+    derived.write(&mut batch);
+    let hooks = app.config.selfservice.flows.registration.flow.after.hooks_for(method.id());
+    let issued = hooks.contains(&keyward_config::Hook::Session).then(|| {
+        let token = SessionToken::generate(app.random());
+        let session = login::new_session(app, visit, identity_id, applicant.proof);
+        batch.insert_session(&session, &token.digest(), now);
+        session_issued(&session).write(app, &visit.client, now, &mut batch);
+        (session, token)
+    });
+    let event = Event::done(EventKind::RegistrationSucceeded).identity(identity_id).flow(flow.id).method(method.id());
+    event.write(app, &visit.client, now, &mut batch);
+    flow.state = EntryState::PassedChallenge;
+    flow.form.clear();
+    flow.extra.active = Some(method.id().to_owned());
+    flow_rows::update(app, flow, &mut batch);
+    match app.store.commit(batch).await {
+        Ok(()) => {}
+        Err(StoreError::Unique(_)) => return Err(FormErrors::global(Message::plain(4_000_007)).into()),
+        // Two submits of one flow: the first one made the account.
+        Err(StoreError::Refused(Guarded::VersionConflict)) => return Err(FormErrors::global(Message::plain(4_010_003)).into()),
+        Err(error) => return Err(storage_problem(error).into()),
+    }
+
+    let stored = wire_json(&identity.identity);
+    let mut continue_with = redirect(flow.flow_type, &location);
+    let session = issued.map(|(session, token)| {
+        if flow.flow_type == FlowType::Api {
+            continue_with.push(ContinueWith::SetOrySessionToken { ory_session_token: token.reveal().clone() });
+        }
+        IssuedSession {
+            token: Some(token.reveal().clone().into()),
+            expires_at: session.expires_at,
+            json: session_json(&session, true, Some(&stored), app.public_base()),
+            rotate_csrf: true,
+        }
+    });
+    Ok(Registered {
+        flow_type: flow.flow_type,
+        identity: serve_identity(&stored, app.public_base()),
+        session,
+        location,
+        continue_with,
+    })
+}
+
+async fn refuse(
+    app: &App,
+    visit: &Visit,
+    mut flow: Flow<Registration>,
+    method: Option<&dyn RegistrationMethod>,
+    errors: FormErrors,
+    echo: Vec<(String, Value)>,
+) -> Result<RegistrationOutcome, Problem> {
+    flow.form.clear();
+    for (node, value) in echo {
+        flow.form.echo(node, value);
+    }
+    flow.form.refuse(errors);
+    let mut batch = Batch::new();
+    let mut event = Event::refused(EventKind::RegistrationFailed, "form").flow(flow.id);
+    if let Some(method) = method {
+        flow.extra.active = Some(method.id().to_owned());
+        event = event.method(method.id());
+    }
+    event.write(app, &visit.client, visit.now, &mut batch);
+    store_form(app, &mut flow, batch).await?;
+    Ok(Outcome::Refused(view(app, visit, &flow)?))
+}
+
+fn begin(app: &App, visit: &Visit, flow_type: FlowType, request_url: &str) -> Flow<Registration> {
+    let lifespan = app.config.selfservice.flows.registration.flow.lifespan;
+    let extra = RegistrationExtra {
+        browser: visit.browser.clone().filter(|_| flow_type == FlowType::Browser),
+        ..RegistrationExtra::default()
+    };
+    let mut flow: Flow<Registration> = new_flow(app, visit, flow_type, request_url, lifespan, EntryState::ChooseMethod, extra);
+    flow.extra.organization_id = flow.query("organization").filter(|id| FlowId::parse(id).is_some());
+    flow.extra.identity_schema = flow.query("identity_schema");
+    flow
+}
+
+async fn find(app: &App, id: FlowId) -> Result<Flow<Registration>, Problem> {
+    flow_rows::find(app, id).await.map_err(storage_problem)?.ok_or(Problem::FlowNotFound)
+}
+
+fn schema<'a>(app: &'a App, flow: &Flow<Registration>) -> Result<&'a IdentitySchema, Problem> {
+    // A schema that was taken out of the configuration while the flow was open: the flow has nothing to fill in any more.
+    super::entry_schema(app, flow.extra.identity_schema.as_deref()).ok_or(Problem::FlowNotFound)
+}
+
+fn default_location(app: &App) -> String {
+    app.config.selfservice.default_browser_return_url.to_string()
+}
+
+fn after_location(app: &App, method: &str) -> String {
+    let configured = app.config.selfservice.flows.registration.flow.after.return_url(method);
+    configured.map_or_else(|| default_location(app), str::to_owned)
+}
+
+fn view(app: &App, visit: &Visit, flow: &Flow<Registration>) -> Result<RegistrationView, Problem> {
+    let schema = schema(app, flow)?;
+    let context = RegistrationContext { app, visit, flow, schema };
+    let mut nodes = schema.trait_nodes(Group::Default, &json!({}));
+    nodes.extend(REGISTRATION.iter().filter(|method| method.enabled(&app.config)).flat_map(|method| method.nodes(&context)));
+    // The password stands behind the first trait (contract: login 5.5).
+    let mut keys = vec!["csrf_token".to_owned()];
+    let mut traits = schema.node_keys().into_iter();
+    keys.extend(traits.next());
+    keys.push("password".to_owned());
+    keys.extend(traits);
+    let ui = ui(app, visit, flow, nodes, |nodes| sort_entry(nodes, &NodeOrder { groups: REGISTRATION_GROUPS, keys: &keys }));
+    Ok(RegistrationView {
+        id: flow.id,
+        flow_type: flow.flow_type,
+        expires_at: flow.expires_at,
+        issued_at: flow.issued_at,
+        request_url: flow.request_url.clone(),
+        return_to: flow.query("return_to"),
+        active: flow.extra.active.clone(),
+        ui,
+        organization_id: flow.extra.organization_id.clone(),
+        state: flow.state,
+        identity_schema: flow.extra.identity_schema.clone(),
+        transient_payload: None,
+    })
+}

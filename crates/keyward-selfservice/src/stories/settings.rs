@@ -1,0 +1,435 @@
+//! The settings story: everything that signed-in people do to their own account.
+//! `http` tells it for `/self-service/settings…`; the built-in pages and every other client go the same way.
+//! Read [`submit`] top to bottom: it is the whole story of a change, from the door to the commit.
+
+use keyward_model::{
+    Flow, FlowId, FlowOrigin, FlowType, FormErrors, IdentitySnapshot, Message, NodeOrder, Operation, Problem, SETTINGS_GROUPS,
+    SETTINGS_KEYS, Settings, SettingsExtra, SettingsState, sort_settings, wire_json,
+};
+use keyward_services::audit::{Event, EventKind};
+use keyward_services::continuity::{self, Opened};
+use keyward_services::derive::derive;
+use keyward_services::payload::Payload;
+use keyward_services::schema::IdentitySchema;
+use keyward_services::session::{ActiveSession, serve_identity};
+use keyward_services::{App, flow_rows, storage_problem};
+use keyward_store::{Batch, ContainerRow, Refusal as Guarded, StoreError};
+use serde_json::value::RawValue;
+
+use super::{new_flow, note, redirect, replace_expired, return_to, store_form, ui};
+use crate::gate::{self, Admission};
+use crate::methods::{Change, Refusal, SETTINGS, SettingsContext, SettingsMethod};
+use crate::outcome::{Outcome, Saved, SettingsOutcome};
+use crate::view::SettingsView;
+use crate::visit::{Submitted, Visit};
+
+/// How often a change is worked out anew when somebody else wrote in between (decisions 5.2).
+const ATTEMPTS: u32 = 3;
+
+/// Opens a settings flow (contract: settings 1.3, 1.4).
+///
+/// # Errors
+/// Without a session, with too low a level, or with a `return_to` that is not allowed.
+pub async fn create(app: &App, visit: &mut Visit, flow_type: FlowType, request_url: &str) -> Result<SettingsOutcome, Problem> {
+    let active = gate::session(visit)?.clone();
+    let mut flow = fresh_flow(app, visit, &active, flow_type, request_url);
+    let asked = flow.query("return_to");
+    // Only a browser that asked to come back is led through the second factor and back to this very address.
+    let resume = asked.as_ref().filter(|_| flow_type == FlowType::Browser).map(|_| request_url.to_owned());
+    gate::level(app, &active, resume)?;
+    return_to(app, asked.as_deref())?;
+    let (identity, schema) = identity(app, &active).await?;
+    remember(app, visit, &mut flow, &identity, schema);
+
+    let mut batch = Batch::new();
+    if flow_type == FlowType::Browser {
+        continuity::abort_all(&mut visit.held, &mut batch);
+    }
+    flow_rows::insert(app, &flow, &mut batch);
+    app.store.commit(batch).await.map_err(storage_problem)?;
+    Ok(Outcome::Created(view(app, visit, &flow, &identity, schema)))
+}
+
+/// Reads a settings flow (contract: settings 1.5).
+///
+/// # Errors
+/// Without a session, for an unknown, foreign or expired flow, or with too low a level.
+pub async fn fetch(app: &App, visit: &mut Visit, id: Option<FlowId>) -> Result<SettingsOutcome, Problem> {
+    let active = gate::session(visit)?.clone();
+    let flow = find(app, id.ok_or(Problem::FlowNotFound)?).await?;
+    gate::ownership(&flow, active.session.identity_id)?;
+    gate::level(app, &active, Some(gate::page_url(ui_url(app), flow.id)))?;
+    if flow.is_expired(visit.now) {
+        return Err(Problem::FlowGone { flow_type: flow.flow_type, return_to: flow.query("return_to") });
+    }
+    let (identity, schema) = identity(app, &active).await?;
+    Ok(Outcome::Shown(view(app, visit, &flow, &identity, schema)))
+}
+
+/// Changes something (contract: settings 1.6, 3.0).
+///
+/// # Errors
+/// Everything that is not shown on the form itself.
+pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted: Submitted) -> Result<SettingsOutcome, Problem> {
+    let active = gate::session(visit)?.clone();
+    let mut flow = find(app, id.ok_or(Problem::FlowIdMalformed)?).await?;
+    gate::level(app, &active, Some(gate::submit_url(app, &flow)))?;
+    if let Err(problem) = gate::ownership(&flow, active.session.identity_id) {
+        let event =
+            Event::refused(EventKind::IdentityMismatch, "foreign_flow").identity(active.session.identity_id).flow(flow.id);
+        note(app, &visit.client, visit.now, event).await;
+        return Err(problem);
+    }
+    if flow.is_expired(visit.now) {
+        return Err(expire(app, visit, &active, &flow).await);
+    }
+    let (identity, schema) = identity(app, &active).await?;
+    let Taken { body, paused } = match take(app, visit, &flow, submitted).await? {
+        Ok(taken) => taken,
+        Err(errors) => return refuse(app, visit, flow, &identity, schema, Refused::form(None, errors)).await,
+    };
+    let Some(method) = SETTINGS.iter().copied().find(|method| method.claims(&body)) else {
+        let errors = FormErrors::global(Message::plain(4_010_004));
+        return refuse(app, visit, flow, &identity, schema, Refused::form(None, errors)).await;
+    };
+    let replayed = paused.is_some();
+    let submit = Submit { app, visit, active: &active, method, body: &body, paused };
+    match change(&submit, &mut flow, &identity, schema).await {
+        Ok(saved) => Ok(Outcome::Done(saved)),
+        // API flows never pause, and what was paused once waits where it is.
+        Err(Refusal::Problem(problem @ Problem::RefreshRequired { .. })) if flow.flow_type == FlowType::Browser && !replayed => {
+            pause(app, visit, &flow, &active, method, &body).await?;
+            Err(problem)
+        }
+        Err(Refusal::Problem(problem)) => Err(refused(&submit, flow.id, problem).await),
+        Err(Refusal::Form(errors)) => {
+            let context = SettingsContext { app, visit, flow: &flow, identity: &identity, schema };
+            let echo = method.echo(&context, &body);
+            refuse(app, visit, flow, &identity, schema, Refused { method: Some(method.id()), errors, echo }).await
+        }
+    }
+}
+
+/// One submit, once it is known whom it is for.
+struct Submit<'a> {
+    app: &'a App,
+    visit: &'a Visit,
+    active: &'a ActiveSession,
+    method: &'static dyn SettingsMethod,
+    body: &'a Payload,
+    /// The container it was taken from, when it is a replay.
+    paused: Option<ContainerRow>,
+}
+
+/// The way of one change through the gate to the commit.
+async fn change(
+    submit: &Submit<'_>,
+    flow: &mut Flow<Settings>,
+    identity: &IdentitySnapshot,
+    schema: &IdentitySchema,
+) -> Result<Saved, Refusal> {
+    let Submit { app, visit, method, .. } = *submit;
+    if !method.enabled(&app.config) {
+        return Err(Problem::MethodDisabled.into());
+    }
+    let context = SettingsContext { app, visit, flow, identity, schema };
+    let step = method.decode(&context, submit.body)?;
+    if submit.paused.is_none() {
+        // A replay was guarded before it was paused, and its token may have been renewed by the re-login.
+        gate::guard(flow.flow_type, visit)?;
+    }
+    let location = location(app, flow, method.id()).map_err(forbidden_return)?;
+    let admission = gate::admit(app, visit, submit.active, flow, step.operation(), &identity.factors()).await?;
+    let change = step.propose(&context).await?;
+    commit(submit, flow, identity.clone(), schema, Decided { change, admission, location }).await
+}
+
+/// What remains to be written once a change is worked out.
+struct Decided {
+    change: Change,
+    admission: Admission,
+    location: String,
+}
+
+/// Writes the change and everything that belongs to it in one commit; works it out anew when somebody else was faster.
+async fn commit(
+    submit: &Submit<'_>,
+    flow: &mut Flow<Settings>,
+    mut before: IdentitySnapshot,
+    schema: &IdentitySchema,
+    decided: Decided,
+) -> Result<Saved, Refusal> {
+    let Submit { app, visit, active, method, .. } = *submit;
+    let mut attempt = 1;
+    loop {
+        let derived = derive(schema, Some(&before), decided.change.edit.clone(), visit.now, app.random())?;
+        // Demanded again on what will really be written: a hook, or another request, may have made more of it.
+        let admission = match (decided.admission, derived.touches_protected()) {
+            (Admission::Privileged, true) => {
+                gate::admit(app, visit, active, flow, Operation::EditProtectedTraits, &before.factors()).await?
+            }
+            (admission, _) => admission,
+        };
+        let after = derived.snapshot();
+        flow.state = SettingsState::Success;
+        flow.form.say(Message::plain(1_050_001));
+        flow.extra.last_method = Some(method.id().to_owned());
+        remember(app, visit, flow, &after, schema);
+
+        let mut batch = Batch::new();
+        if let Admission::Grant(grant) = admission {
+            batch.consume_grant(grant, visit.now);
+        }
+        if let Some(container) = &submit.paused {
+            batch.consume_container(container, visit.now);
+        }
+        derived.write(&mut batch);
+        contribute(submit, &mut batch);
+        note_success(submit, flow.id, &decided.change, &derived.changed_traits(), &mut batch);
+        flow_rows::update(app, flow, &mut batch);
+
+        match app.store.commit(batch).await {
+            Ok(()) => {
+                let mut view = view(app, visit, flow, &after, schema);
+                view.continue_with = redirect(flow.flow_type, &decided.location);
+                return Ok(Saved { view, location: decided.location, session_expires_at: active.session.expires_at });
+            }
+            Err(StoreError::Refused(Guarded::VersionConflict)) if attempt < ATTEMPTS => {
+                attempt += 1;
+                *flow = find(app, flow.id).await?;
+                before = self::identity(app, active).await?.0;
+            }
+            Err(StoreError::Refused(Guarded::VersionConflict)) => {
+                let reason = "Somebody else changed this account at the same moment. Look at it and try again.";
+                return Err(FormErrors::global(Message::reason(reason)).into());
+            }
+            Err(StoreError::Refused(Guarded::AlreadyUsed)) => {
+                return Err(Problem::RefreshRequired { return_to: gate::submit_url(app, flow) }.into());
+            }
+            Err(StoreError::Unique(_)) => return Err(FormErrors::global(Message::plain(4_000_007)).into()),
+            Err(error) => return Err(storage_problem(error).into()),
+        }
+    }
+}
+
+/// What built-in hooks add to the commit (decisions 6).
+fn contribute(submit: &Submit<'_>, batch: &mut Batch) {
+    let Submit { app, visit, active, method, .. } = *submit;
+    let own = &active.session;
+    let hooks = app.config.selfservice.flows.settings.flow.after.hooks_for(method.id());
+    if hooks.contains(&keyward_config::Hook::RevokeActiveSessions) {
+        batch.revoke_other_sessions(own.identity_id, own.id, visit.now);
+        let event = Event::done(EventKind::SessionsRevoked).identity(own.identity_id).session(own.id);
+        event.write(app, &visit.client, visit.now, batch);
+    }
+}
+
+/// Adds to the audit log what was changed, and that it was changed here.
+fn note_success(submit: &Submit<'_>, flow: FlowId, change: &Change, changed_traits: &[String], batch: &mut Batch) {
+    let Submit { app, visit, active, method, .. } = *submit;
+    let mut events = change.events.clone();
+    if !changed_traits.is_empty() {
+        events.push(Event::done(EventKind::TraitsChanged).detail("traits", changed_traits.to_vec()));
+    }
+    events.push(Event::done(EventKind::SettingsSucceeded));
+    for event in events {
+        let event = event.identity(active.session.identity_id).session(active.session.id).flow(flow).method(method.id());
+        event.write(app, &visit.client, visit.now, batch);
+    }
+}
+
+/// A submit's body, and where it came from.
+struct Taken {
+    body: Payload,
+    paused: Option<ContainerRow>,
+}
+
+/// Reads the body, or opens what was paused when there is none. `Err` inside: what the form says.
+async fn take(
+    app: &App,
+    visit: &Visit,
+    flow: &Flow<Settings>,
+    submitted: Submitted,
+) -> Result<Result<Taken, FormErrors>, Problem> {
+    match submitted {
+        Submitted::Body(Ok(body)) => return Ok(Ok(Taken { body, paused: None })),
+        Submitted::Body(Err(error)) => return Ok(Err(error.into())),
+        Submitted::Nothing => {}
+    }
+    for method in SETTINGS {
+        let opened =
+            continuity::open::<Payload>(app, flow, method.id(), visit.now, &visit.held).await.map_err(storage_problem)?;
+        if let Some(Opened { container, content }) = opened {
+            return Ok(Ok(Taken { body: content, paused: Some(container) }));
+        }
+    }
+    let reason = "Nothing was sent, and no earlier change is waiting to be continued.";
+    Ok(Err(FormErrors::global(Message::reason(reason))))
+}
+
+/// Keeps a submit that needs a fresh proof, so that it continues by itself after the re-login.
+async fn pause(
+    app: &App,
+    visit: &mut Visit,
+    flow: &Flow<Settings>,
+    active: &ActiveSession,
+    method: &dyn SettingsMethod,
+    body: &Payload,
+) -> Result<(), Problem> {
+    let mut batch = Batch::new();
+    let now = visit.now;
+    continuity::pause(app, flow, method.id(), body, now, &mut visit.held, &mut batch).map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "A paused change could not be written down");
+        Problem::Internal
+    })?;
+    let event = Event::done(EventKind::SettingsPaused).identity(active.session.identity_id).session(active.session.id);
+    event.flow(flow.id).method(method.id()).write(app, &visit.client, now, &mut batch);
+    app.store.commit(batch).await.map_err(storage_problem)
+}
+
+/// Notes a refused submit that the flow itself does not show.
+async fn refused(submit: &Submit<'_>, flow: FlowId, problem: Problem) -> Problem {
+    let Submit { app, visit, active, method, .. } = *submit;
+    let (kind, reason) = match &problem {
+        Problem::Csrf(_) => (EventKind::CsrfRefused, "csrf"),
+        Problem::Aal2Required { .. } => (EventKind::SettingsFailed, "aal2_required"),
+        Problem::RefreshRequired { .. } => (EventKind::SettingsFailed, "refresh_required"),
+        Problem::MethodDisabled => (EventKind::SettingsFailed, "method_disabled"),
+        _ => return problem,
+    };
+    let event = Event::refused(kind, reason).identity(active.session.identity_id).session(active.session.id);
+    note(app, &visit.client, visit.now, event.flow(flow).method(method.id())).await;
+    problem
+}
+
+/// What a refused form shows.
+struct Refused {
+    method: Option<&'static str>,
+    errors: FormErrors,
+    echo: Vec<(String, serde_json::Value)>,
+}
+
+impl Refused {
+    const fn form(method: Option<&'static str>, errors: FormErrors) -> Self {
+        Self { method, errors, echo: Vec::new() }
+    }
+}
+
+async fn refuse(
+    app: &App,
+    visit: &Visit,
+    flow: Flow<Settings>,
+    identity: &IdentitySnapshot,
+    schema: &IdentitySchema,
+    refused: Refused,
+) -> Result<SettingsOutcome, Problem> {
+    // The change may have left the flow half rewritten in memory: what is shown starts from what is stored.
+    let mut flow = find(app, flow.id).await?;
+    flow.form.clear();
+    for (node, value) in refused.echo {
+        flow.form.echo(node, value);
+    }
+    flow.form.refuse(refused.errors);
+    flow.extra.last_method = refused.method.map(str::to_owned);
+    let mut batch = Batch::new();
+    let mut event = Event::refused(EventKind::SettingsFailed, "form").identity(flow.extra.identity_id).flow(flow.id);
+    if let Some(method) = refused.method {
+        event = event.method(method);
+    }
+    event.write(app, &visit.client, visit.now, &mut batch);
+    store_form(app, &mut flow, batch).await?;
+    Ok(Outcome::Refused(view(app, visit, &flow, identity, schema)))
+}
+
+async fn expire(app: &App, visit: &Visit, active: &ActiveSession, flow: &Flow<Settings>) -> Problem {
+    let mut replacement = fresh_flow(app, visit, active, flow.flow_type, &flow.request_url);
+    replacement.extra.origin = flow.extra.origin;
+    match identity(app, active).await {
+        Ok((identity, schema)) => remember(app, visit, &mut replacement, &identity, schema),
+        Err(problem) => return problem,
+    }
+    replace_expired(app, replacement, flow).await
+}
+
+fn fresh_flow(app: &App, visit: &Visit, active: &ActiveSession, flow_type: FlowType, request_url: &str) -> Flow<Settings> {
+    let extra = SettingsExtra { identity_id: active.session.identity_id, origin: FlowOrigin::Normal, last_method: None };
+    let lifespan = app.config.selfservice.flows.settings.flow.lifespan;
+    new_flow(app, visit, flow_type, request_url, lifespan, SettingsState::ShowForm, extra)
+}
+
+/// Lets every method put what it needs until the submit into the flow's sealed memory.
+fn remember(app: &App, visit: &Visit, flow: &mut Flow<Settings>, identity: &IdentitySnapshot, schema: &IdentitySchema) {
+    let mut memory = keyward_model::Memory::default();
+    for method in SETTINGS.iter().filter(|method| method.enabled(&app.config)) {
+        let context = SettingsContext { app, visit, flow, identity, schema };
+        if let Some(content) = method.remember(&context) {
+            memory.0.insert(method.id().to_owned(), content);
+        }
+    }
+    flow.memory = memory;
+}
+
+async fn find(app: &App, id: FlowId) -> Result<Flow<Settings>, Problem> {
+    flow_rows::find(app, id).await.map_err(storage_problem)?.ok_or(Problem::FlowNotFound)
+}
+
+/// The identity of the session with its schema.
+async fn identity<'a>(app: &'a App, active: &ActiveSession) -> Result<(IdentitySnapshot, &'a IdentitySchema), Problem> {
+    let snapshot = app.store.find_identity(active.session.identity_id).await.map_err(storage_problem)?;
+    // Deleted between the session check and now: the session is gone with it.
+    let snapshot = snapshot.ok_or(Problem::SessionInactive)?;
+    let schema = app.schemas.get(&snapshot.identity.schema_id).map(|entry| &entry.schema);
+    let schema = schema.ok_or_else(|| {
+        tracing::error!(identity.id = %snapshot.identity.id, schema = snapshot.identity.schema_id, "The identity's schema is not configured");
+        Problem::Internal
+    })?;
+    Ok((snapshot, schema))
+}
+
+fn ui_url(app: &App) -> &str {
+    app.config.selfservice.flows.settings.flow.ui_url.as_str()
+}
+
+/// Where a browser goes after success (contract: settings 1.11.3).
+fn location(app: &App, flow: &Flow<Settings>, method: &str) -> Result<String, Problem> {
+    if let Some(explicit) = return_to(app, flow.query("return_to").as_deref())? {
+        return Ok(explicit);
+    }
+    let configured = app.config.selfservice.flows.settings.flow.after.return_url(method);
+    Ok(configured.map_or_else(|| gate::page_url(ui_url(app), flow.id), str::to_owned))
+}
+
+/// A `return_to` that was allowed when the flow began and is not any more is shown on the form (contract: settings 1.11.3).
+fn forbidden_return(problem: Problem) -> Refusal {
+    match problem {
+        Problem::ReturnToForbidden => FormErrors::global(Message::reason("The address to return to is not allowed.")).into(),
+        other => other.into(),
+    }
+}
+
+fn view(app: &App, visit: &Visit, flow: &Flow<Settings>, identity: &IdentitySnapshot, schema: &IdentitySchema) -> SettingsView {
+    let context = SettingsContext { app, visit, flow, identity, schema };
+    let nodes = SETTINGS.iter().filter(|method| method.enabled(&app.config)).flat_map(|method| method.nodes(&context)).collect();
+    let keys: Vec<String> = schema.node_keys().into_iter().chain(SETTINGS_KEYS.iter().map(|key| (*key).to_owned())).collect();
+    let ui = ui(app, visit, flow, nodes, |nodes| sort_settings(nodes, &NodeOrder { groups: SETTINGS_GROUPS, keys: &keys }));
+    SettingsView {
+        id: flow.id,
+        flow_type: flow.flow_type,
+        expires_at: flow.expires_at,
+        issued_at: flow.issued_at,
+        request_url: flow.request_url.clone(),
+        return_to: flow.query("return_to"),
+        active: None,
+        ui,
+        identity: raw(serve_identity(&wire_json(&identity.identity), app.public_base())),
+        state: flow.state,
+        organization_id: None,
+        continue_with: Vec::new(),
+        transient_payload: None,
+    }
+}
+
+/// Text that this server just serialised; the fallback is unreachable and still valid JSON.
+fn raw(json: String) -> Box<RawValue> {
+    RawValue::from_string(json).unwrap_or_default()
+}

@@ -1,0 +1,63 @@
+//! Who asks, and through what: everything a story needs to know about a request, as values.
+//! `http` fills it in once per request; stories read it.
+//! Holds no request, no header map and no cookie jar.
+
+use keyward_model::{CsrfFailure, IdentityId, Lang, Time};
+pub use keyward_services::audit::Client;
+use keyward_services::continuity::Held;
+use keyward_services::session::ActiveSession;
+
+/// One request, seen from a story.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// The instant that the whole request happens at.
+    pub now: Time,
+    /// Who is signed in.
+    pub session: Option<ActiveSession>,
+    /// What protects a submit. Which of the two verdicts counts depends on the flow's type.
+    pub guard: Guard,
+    /// The masked token that browser forms of this answer carry.
+    pub csrf_token: String,
+    /// Fingerprint of the CSRF cookie: login and registration flows are read only by the browser that opened them.
+    pub browser: Option<String>,
+    /// Where the request came from.
+    pub client: Client,
+    /// The language of messages.
+    pub lang: Lang,
+    /// Paused payloads that this browser holds. Stories hand it back changed.
+    pub held: Held,
+}
+
+impl Visit {
+    /// The signed-in identity.
+    pub fn identity_id(&self) -> Option<IdentityId> {
+        self.session.as_ref().map(|active| active.session.identity_id)
+    }
+}
+
+/// Verdicts about a submit, worked out before the flow is known.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// For browser flows: whether cookie, token, session and origin fit together.
+    pub browser: Result<(), CsrfFailure>,
+    /// For API flows: the header that must not be there, if it is.
+    pub api: Result<(), ForbiddenHeader>,
+}
+
+/// A header that gives away a browser on an API flow (contract: settings 1.10.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForbiddenHeader {
+    /// `Origin`.
+    Origin,
+    /// `Cookie`, other than a content delivery network's.
+    Cookie,
+}
+
+/// What came with a submit.
+#[derive(Debug)]
+pub enum Submitted {
+    /// A form or JSON body. `Err` holds why it could not be read; the flow says so.
+    Body(Result<keyward_services::payload::Payload, keyward_services::payload::PayloadError>),
+    /// Nothing: resume what was paused.
+    Nothing,
+}
