@@ -1,1 +1,39 @@
 //! The built-in pages: HTML rendered from the same flow JSON that any other user interface receives.
+//! The HTTP floor calls one function per page and serves [`asset`] beside them.
+//! Nothing here knows the store, the session or the configuration: what a page shows stands in its arguments.
+
+mod assets;
+mod auth;
+mod context;
+mod device;
+mod flow;
+mod form;
+mod labels;
+mod messages;
+mod moment;
+mod plain;
+mod render;
+mod safe;
+mod sessions;
+mod settings;
+mod texts;
+
+pub use assets::{ASSET_DIRECTORY, Asset, asset, script_name, stylesheet_name};
+pub use auth::{login, registration};
+pub use context::{FooterLink, PageContext, PageError, Person, THEME_COOKIE, Theme};
+pub use device::device_name;
+pub use keyward_model::Lang;
+pub use plain::{error, home, not_found, signed_out};
+pub use sessions::{Ended, SessionList, sessions};
+pub use settings::settings;
+
+/// The Content-Security-Policy header (W3C CSP Level 3) that every page of this crate is written for.
+///
+/// Pages hold no inline script, style or event handler, so no nonce is needed. `form-action 'self'` also stops some browsers
+/// from following a redirect to another origin after a post.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
+     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; \
+     require-trusted-types-for 'script'";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! Writes every built-in page over the test fixtures into a directory, for looking at them in a browser.
+//! Usage: `cargo run -p keyward-pages --example gallery -- DIRECTORY`, then serve that directory.
+//! It shows states that a running server reaches only with effort: refusals, second steps, other languages.
+
+use std::error::Error;
+use std::path::Path;
+
+use keyward_pages::{Ended, FooterLink, Lang, PageContext, Person, SessionList, asset, script_name, stylesheet_name};
+use serde_json::{Value, json};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let directory = std::env::args().nth(1).ok_or("name a directory")?;
+    let directory = Path::new(&directory);
+    let assets = directory.join("ui/assets");
+    std::fs::create_dir_all(&assets)?;
+    for name in [stylesheet_name(), script_name()] {
+        std::fs::write(assets.join(name), asset(name).ok_or("no asset")?.bytes)?;
+    }
+    for (lang, suffix) in [(Lang::En, ""), (Lang::De, "-de")] {
+        for (name, html) in pages(lang)? {
+            std::fs::write(directory.join(format!("{name}{suffix}.html")), html)?;
+        }
+    }
+    Ok(())
+}
+
+fn pages(lang: Lang) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
+    let ctx = PageContext {
+        lang,
+        signed_in: Some(Person { name: Some("Mara Lindqvist".into()), email: Some("mara@example.org".into()) }),
+        logout_url: Some("home.html".into()),
+        login_url: "login.html".into(),
+        registration_url: Some("registration.html".into()),
+        recovery_url: Some("login.html".into()),
+        settings_url: "settings.html".into(),
+        sessions_url: Some("sessions.html".into()),
+        language_url: Some("?lang=de".into()),
+        footer: vec![
+            FooterLink { label: "Help".into(), href: "/help".into() },
+            FooterLink { label: "Privacy".into(), href: "/privacy".into() },
+        ],
+        ..PageContext::default()
+    };
+    let login: Value = serde_json::from_str(include_str!("../fixtures/login.json"))?;
+    let registration: Value = serde_json::from_str(include_str!("../fixtures/registration.json"))?;
+    let settings: Value = serde_json::from_str(include_str!("../fixtures/settings.json"))?;
+    let sessions: Value = serde_json::from_str(include_str!("../fixtures/sessions.json"))?;
+
+    let mut wrong = login.clone();
+    wrong["ui"]["messages"] = json!([{"id": 4_000_006, "text": "That email address and password do not belong together. Check both and try again.", "type": "error"}]);
+
+    let mut confirm = plain(&login, &["default", "password", "passkey"]);
+    confirm["refresh"] = json!(true);
+    confirm["ui"]["messages"] =
+        json!([{"id": 1_010_003, "text": "Confirm that it’s you, and we carry on where you left off.", "type": "info"}]);
+    for node in nodes(&mut confirm) {
+        if node["attributes"]["name"] == "identifier" {
+            node["attributes"] = json!({"name": "identifier", "type": "hidden", "value": "mara@example.org", "disabled": false, "node_type": "input"});
+        }
+    }
+
+    let mut rejected = registration.clone();
+    for node in nodes(&mut rejected) {
+        match node["attributes"]["name"].as_str() {
+            Some("traits.email") => {
+                node["attributes"]["value"] = json!("mara@example");
+                node["messages"] = json!([{"id": 4_000_040, "text": "Enter the email address in full, like name@example.org.", "type": "error"}]);
+            }
+            Some("password") => {
+                node["messages"] = json!([{"id": 4_000_034, "text": "Choose a different password: this one appears in 3,861 known leaks.", "type": "error"}]);
+            }
+            _ => {}
+        }
+    }
+
+    let mut simple = plain(&settings, &["default", "profile", "password"]);
+    simple["ui"]["messages"] = json!([{"id": 1_050_001, "text": "Your changes are saved.", "type": "success"}]);
+    let mut refused = plain(&settings, &["default", "profile", "password"]);
+    for node in nodes(&mut refused).filter(|node| node["group"] == "password" && node["attributes"]["name"] == "password") {
+        node["messages"] = json!([{"id": 4_000_032, "text": "Use at least 8 characters. This one has 5.", "type": "error"}]);
+    }
+
+    let all = sessions.as_array().ok_or("no sessions")?;
+    let list = SessionList {
+        current: &all[0],
+        others: &all[1..],
+        csrf_token: "n4Ph2mS9vXo7q1bD0kYtWw==",
+        end_one: "/ui/sessions/end",
+        end_others: "/ui/sessions/end-others",
+        ended: Some(Ended::One("Mozilla/5.0 (Windows NT 10.0; rv:132.0) Gecko/20100101 Firefox/132.0")),
+    };
+    let failure = json!({"id": "7c1d0e4a-52b8-4f6e-9d1a-3b5c7d9e1f20", "created_at": "2026-11-24T18:32:00Z", "error": {"id": "security_csrf_violation", "code": 403, "status": "Forbidden", "reason": "The form token does not fit the cookie."}});
+    let outside = PageContext { signed_in: None, ..ctx.clone() };
+    Ok(vec![
+        ("login", keyward_pages::login(&login, &outside)?),
+        ("login-error", keyward_pages::login(&wrong, &outside)?),
+        ("login-plain", keyward_pages::login(&plain(&login, &["default", "password"]), &outside)?),
+        ("confirm", keyward_pages::login(&confirm, &ctx)?),
+        ("registration", keyward_pages::registration(&registration, &outside)?),
+        ("registration-error", keyward_pages::registration(&rejected, &outside)?),
+        ("settings", keyward_pages::settings(&simple, &ctx)?),
+        ("settings-error", keyward_pages::settings(&refused, &ctx)?),
+        ("settings-all", keyward_pages::settings(&settings, &ctx)?),
+        ("sessions", keyward_pages::sessions(&list, &ctx)?),
+        ("error", keyward_pages::error(&failure, &outside)?),
+        ("home", keyward_pages::home(&ctx)?),
+        ("home-outside", keyward_pages::home(&outside)?),
+        ("signed-out", keyward_pages::signed_out(&outside)?),
+        ("not-found", keyward_pages::not_found(&outside)?),
+    ])
+}
+
+fn nodes(flow: &mut Value) -> impl Iterator<Item = &mut Value> {
+    flow["ui"]["nodes"].as_array_mut().into_iter().flatten()
+}
+
+/// The flow with only the nodes of the given groups.
+fn plain(flow: &Value, groups: &[&str]) -> Value {
+    let mut flow = flow.clone();
+    if let Some(nodes) = flow["ui"]["nodes"].as_array_mut() {
+        nodes.retain(|node| node["group"].as_str().is_some_and(|group| groups.contains(&group)));
+    }
+    flow
+}

@@ -1,0 +1,88 @@
+//! The stylesheet and the script, embedded, with the hash of their content in their names.
+//! The HTTP floor serves them under [`ASSET_DIRECTORY`] and may mark them immutable (RFC 8246).
+//! Pages link to them by name; nothing else is served from here.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use sha2::{Digest, Sha256};
+
+/// Where pages expect the assets, below the path of the public base.
+pub const ASSET_DIRECTORY: &str = "/ui/assets/";
+
+/// An embedded file, ready to be served for ever under its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Asset {
+    /// Value of the Content-Type header.
+    pub content_type: &'static str,
+    /// The file.
+    pub bytes: &'static [u8],
+    /// First 16 hexadecimal digits of the SHA-256 of the bytes; fits a strong ETag once quoted.
+    pub hash: &'static str,
+}
+
+struct Named {
+    name: String,
+    hash: String,
+    content_type: &'static str,
+    bytes: &'static [u8],
+}
+
+impl Named {
+    fn new(stem: &str, extension: &str, content_type: &'static str, bytes: &'static [u8]) -> Self {
+        let mut hash = String::with_capacity(16);
+        for byte in Sha256::digest(bytes).iter().take(8) {
+            let _ = write!(hash, "{byte:02x}");
+        }
+        Self { name: format!("{stem}.{hash}.{extension}"), hash, content_type, bytes }
+    }
+}
+
+static STYLESHEET: LazyLock<Named> =
+    LazyLock::new(|| Named::new("keyward", "css", "text/css; charset=utf-8", include_bytes!("../assets/keyward.css")));
+static SCRIPT: LazyLock<Named> =
+    LazyLock::new(|| Named::new("keyward", "js", "text/javascript; charset=utf-8", include_bytes!("../assets/keyward.js")));
+
+/// Finds an asset by its file name, for example `keyward.0123456789abcdef.css`; leading directories are not accepted.
+pub fn asset(name: &str) -> Option<Asset> {
+    [&*STYLESHEET, &*SCRIPT].into_iter().find(|known| known.name == name).map(|known| Asset {
+        content_type: known.content_type,
+        bytes: known.bytes,
+        hash: &known.hash,
+    })
+}
+
+/// File name of the stylesheet of this build.
+pub fn stylesheet_name() -> &'static str {
+    &STYLESHEET.name
+}
+
+/// File name of the script of this build.
+pub fn script_name() -> &'static str {
+    &SCRIPT.name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn assets_are_found_by_their_hashed_name_only_and_stay_small() {
+        let sheet = asset(stylesheet_name()).expect("stylesheet");
+        let script = asset(script_name()).expect("script");
+        assert!(stylesheet_name().contains(sheet.hash) && script_name().contains(script.hash));
+        assert!(sheet.bytes.len() <= 18_000, "stylesheet: {} bytes", sheet.bytes.len());
+        assert!(script.bytes.len() <= 3_000, "script: {} bytes", script.bytes.len());
+        for other in ["keyward.css", "keyward.js", "", "../keyward.css", "keyward.0000000000000000.css"] {
+            assert!(asset(other).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_script_writes_text_only() {
+        let script = String::from_utf8_lossy(SCRIPT.bytes).into_owned();
+        for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "srcdoc"] {
+            assert!(!script.contains(sink), "{sink}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The pages outside the account: sign in, "Confirm it's you", the second step, sign up.
+//! The HTTP floor calls them with the flow JSON of its own public API.
+//! They know which groups share a form; what a node looks like is the form builder's matter.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::context::{PageContext, PageError};
+use crate::flow::{Flow, Node};
+use crate::form::{self, Builder, Form, Script};
+use crate::labels::Purpose;
+use crate::messages::{Link, MessageBox};
+use crate::render::{self, Frame};
+use crate::{safe, texts};
+
+/// Our order of the groups; unknown ones come last.
+const ORDER: [&str; 11] =
+    ["identifier_first", "profile", "password", "code", "totp", "webauthn", "lookup_secret", "link", "passkey", "oidc", "saml"];
+
+#[derive(Serialize)]
+struct Auth {
+    title: String,
+    messages: Vec<MessageBox>,
+    /// Whose account it is, when the flow tells.
+    who: Option<String>,
+    not_you: Option<String>,
+    main: Option<Form>,
+    others: Vec<Form>,
+    /// Forms that only a script fills and sends.
+    silent: Vec<Form>,
+    scripts: Vec<Script>,
+    aside: Option<Aside>,
+}
+
+#[derive(Serialize)]
+struct Aside {
+    lead: String,
+    link: Link,
+}
+
+/// The sign-in page for a login flow; with `refresh` it is "Confirm it's you", with `requested_aal: aal2` the second step.
+///
+/// # Errors
+/// [`PageError::Malformed`] without a usable `ui.action`.
+pub fn login(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
+    let flow = Flow::read(flow)?;
+    let (purpose, title) = match (flow.refresh, flow.second_factor) {
+        (true, _) => (Purpose::Confirm, "refresh_title"),
+        (false, true) => (Purpose::SignIn, "second_step_title"),
+        (false, false) => (Purpose::SignIn, "login_title"),
+    };
+    let aside = if flow.refresh {
+        link(ctx, "", "refresh_cancel", Some(&ctx.settings_url))
+    } else if flow.second_factor {
+        None
+    } else {
+        link(ctx, "new_here", "new_here_link", ctx.registration_url.as_deref().map(|url| flow.carry(url)).as_deref())
+    };
+    page(ctx, &flow, purpose, title, aside)
+}
+
+/// The sign-up page for a registration flow, in one step or in two.
+///
+/// # Errors
+/// [`PageError::Malformed`] without a usable `ui.action`.
+pub fn registration(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
+    let flow = Flow::read(flow)?;
+    let aside = link(ctx, "have_account", "have_account_link", Some(&flow.carry(&ctx.login_url)));
+    page(ctx, &flow, Purpose::SignUp, "registration_title", aside)
+}
+
+fn page(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, title: &str, aside: Option<Aside>) -> Result<String, PageError> {
+    let title = texts::fill(ctx.lang, title, &[]);
+    let mut messages: Vec<MessageBox> = flow.messages.iter().map(MessageBox::from_flow).collect();
+    if purpose == Purpose::SignUp {
+        let way_on = link(ctx, "", "have_account_link", Some(&flow.carry(&ctx.login_url)));
+        for message in messages.iter_mut().filter(|message| message.says_taken()) {
+            message.action = way_on.as_ref().map(|aside| aside.link.clone());
+        }
+    }
+    let is_stray = |node: &&Node<'_>| node.is_stray() && !node.name().starts_with("traits.");
+    messages.extend(flow.nodes.iter().filter(is_stray).flat_map(|node| &node.messages).map(MessageBox::from_flow));
+    let hidden_messages = flow.nodes.iter().filter(|node| node.group == "default" && node.is_hidden());
+    messages.extend(hidden_messages.flat_map(|node| &node.messages).map(MessageBox::from_flow));
+
+    let mut forms = build(ctx, flow, purpose, &is_stray);
+    for form in &mut forms {
+        messages.append(&mut form.messages);
+    }
+    let (mut forms, mut silent): (Vec<Form>, Vec<Form>) = forms.into_iter().partition(Form::is_visible);
+    silent.retain(|form| form.has_own_values);
+    let refused = messages.iter().any(MessageBox::is_refusal) || forms.iter().any(Form::refused);
+    focus(&mut forms, &messages);
+    let mut forms = forms.into_iter();
+    let mut main = forms.next();
+    // Where a script's button is all there is, it is the main one.
+    if let Some(form) = main.as_mut().filter(|form| form.submits.is_empty())
+        && let [only] = form.triggers.as_mut_slice()
+    {
+        only.main = true;
+    }
+    if main.is_none() && messages.is_empty() {
+        messages.push(MessageBox::note(&texts::fill(ctx.lang, "nothing_offered", &[])));
+    }
+    let others: Vec<Form> = forms
+        .map(|mut form| {
+            for button in &mut form.submits {
+                button.main = false;
+            }
+            form
+        })
+        .collect();
+
+    let who = flow.nodes.iter().find(|node| node.is_hidden() && node.name() == "identifier").and_then(Node::value);
+    let who = who.filter(|who| !who.is_empty() && purpose != Purpose::SignUp).map(|who| safe::cut(&who));
+    // With a session a new sign-in needs signing out first.
+    let not_you =
+        if purpose == Purpose::Confirm || flow.second_factor { ctx.logout_url.clone() } else { Some(flow.carry(&ctx.login_url)) };
+    let view = Auth {
+        title: title.clone(),
+        messages,
+        not_you: not_you.filter(|_| who.is_some()).filter(|url| safe::address(url).is_some()),
+        who,
+        main,
+        others,
+        silent,
+        scripts: form::scripts(flow),
+        aside,
+    };
+    render::page(ctx, "auth.html", &Frame { title, refused, tab: None }, &view)
+}
+
+/// The forms, the main one first.
+///
+/// Visible nodes of the `default` group (identifier, traits) live in the form of the group that hosts them; groups that need
+/// what is typed there join it. Every other group has a form of its own.
+fn build(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, is_stray: &dyn Fn(&&Node<'_>) -> bool) -> Vec<Form> {
+    let mut groups = flow.groups();
+    groups.sort_by_key(|group| ORDER.iter().position(|known| known == group).unwrap_or(ORDER.len()));
+    let shared = |node: &&Node<'_>| node.group == "default" && node.kind != "script" && !node.is_hidden() && !is_stray(node);
+    let has = |group: &str, test: &dyn Fn(&Node<'_>) -> bool| flow.nodes.iter().any(|node| node.group == group && test(node));
+    let hosts = flow.nodes.iter().any(|node| shared(&node));
+    let host = if !hosts {
+        None
+    } else if groups.contains(&"password") {
+        Some("password")
+    } else {
+        let submits = |node: &Node<'_>| node.is_input(&["submit"]) && node.name() == "method";
+        groups.iter().copied().find(|group| has(group, &submits)).or_else(|| groups.first().copied())
+    };
+    let joins = |group: &str| match purpose {
+        _ if !hosts => false,
+        _ if host == Some(group) => true,
+        Purpose::SignUp => !matches!(group, "oidc" | "saml"),
+        _ => has(group, &|node| node.name() == "method") && !has(group, &|node| node.is_field()),
+    };
+
+    let mut builder = Builder::new(ctx.lang, purpose, flow);
+    let mut forms = Vec::new();
+    if hosts {
+        let together = flow
+            .nodes
+            .iter()
+            .filter(|node| shared(node) || (node.kind != "script" && node.group != "default" && joins(node.group)));
+        let mut form = builder.form(together, None);
+        // Whatever the order of the nodes, Enter presses the button of the host.
+        form.submits.sort_by_key(|button| (button.name != "method", button.value.as_deref() != host));
+        for (at, button) in form.submits.iter_mut().enumerate() {
+            button.main = at == 0 && button.name == "method";
+            button.unchecked = !button.main;
+        }
+        forms.push(form);
+    }
+    for group in groups.into_iter().filter(|group| !joins(group)) {
+        forms.push(builder.form(flow.nodes.iter().filter(|node| node.group == group && node.kind != "script"), None));
+    }
+    if purpose != Purpose::SignUp && flow.nodes.iter().any(|node| node.name() == "password") {
+        let forgot = ctx.recovery_url.as_deref().and_then(safe::address).map(|url| flow.carry(url));
+        for field in forms.iter_mut().flat_map(Form::fields).filter(|field| field.is_password()) {
+            field.forgot.clone_from(&forgot);
+        }
+    }
+    forms
+}
+
+/// One focus target per page: the refusal on top, or the only field in error, or the first field.
+fn focus(forms: &mut [Form], messages: &[MessageBox]) {
+    let complaints: usize = forms.iter().map(|form| form.complaints.len()).sum();
+    if messages.iter().any(MessageBox::is_refusal) || complaints > 1 {
+        return;
+    }
+    let wanted = |field: &&mut form::Field| !field.is_disabled() && (complaints == 0 || field.has_errors());
+    if let Some(field) = forms.iter_mut().flat_map(Form::fields).find(wanted) {
+        field.autofocus = true;
+    }
+}
+
+fn link(ctx: &PageContext, lead: &str, text: &str, href: Option<&str>) -> Option<Aside> {
+    let href = href.and_then(safe::address)?.to_owned();
+    let lead = if lead.is_empty() { String::new() } else { texts::fill(ctx.lang, lead, &[]) };
+    Some(Aside { lead, link: Link { text: texts::fill(ctx.lang, text, &[]), href } })
+}

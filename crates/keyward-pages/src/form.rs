@@ -1,0 +1,518 @@
+//! Forms from nodes: every node of a flow becomes a field, a button, a hidden value, a picture or a message.
+//! Login, registration and settings pages decide which nodes share a form; this module builds it.
+//! It knows nothing about sections or pages.
+
+use std::collections::BTreeSet;
+
+use keyward_model::Lang;
+use serde::Serialize;
+
+use crate::flow::{Flow, Node, Text, scalar};
+use crate::labels::{self, Purpose};
+use crate::messages::MessageBox;
+use crate::{safe, texts};
+
+/// One `<form>`.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Form {
+    pub(crate) action: String,
+    pub(crate) method: &'static str,
+    pub(crate) hidden: Vec<Hidden>,
+    /// In the flow's order.
+    pub(crate) elements: Vec<Element>,
+    /// The first one is what Enter presses.
+    pub(crate) submits: Vec<Button>,
+    pub(crate) triggers: Vec<Button>,
+    /// Links to the fields with errors, when there are two or more.
+    pub(crate) summary: Vec<Complaint>,
+    pub(crate) summary_title: String,
+    /// Messages of nodes that have no place of their own.
+    pub(crate) messages: Vec<MessageBox>,
+    /// A name for the password manager, on forms that ask for a password only.
+    pub(crate) username: Option<String>,
+    #[serde(skip)]
+    pub(crate) complaints: Vec<Complaint>,
+    /// Whether it holds hidden values that no other form has.
+    #[serde(skip)]
+    pub(crate) has_own_values: bool,
+}
+
+/// A hidden input.
+#[derive(Debug, Serialize)]
+pub(crate) struct Hidden {
+    pub(crate) name: String,
+    pub(crate) value: Option<String>,
+    pub(crate) username: bool,
+    pub(crate) onload: Option<String>,
+}
+
+/// A field's error, for the summary.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Complaint {
+    pub(crate) field: String,
+    pub(crate) text: String,
+}
+
+/// Anything between the top of a form and its buttons.
+#[derive(Debug, Serialize)]
+#[serde(tag = "is", rename_all = "lowercase")]
+pub(crate) enum Element {
+    Field(Box<Field>),
+    /// A sentence, also for links and pictures whose address is refused.
+    Text {
+        id: String,
+        label: String,
+        text: String,
+    },
+    /// A key to type into another program.
+    Secret {
+        id: String,
+        label: String,
+        spaced: String,
+        raw: String,
+    },
+    Codes {
+        id: String,
+        label: String,
+        codes: Vec<OneCode>,
+    },
+    Image {
+        id: String,
+        label: String,
+        src: String,
+        width: Option<u64>,
+        height: Option<u64>,
+    },
+    Link {
+        id: String,
+        href: String,
+        text: String,
+    },
+    /// A mount point for a script.
+    Mount {
+        id: String,
+        class: Option<String>,
+        data: Vec<(String, String)>,
+    },
+}
+
+/// A backup code; a used one never shows the code.
+#[derive(Debug, Serialize)]
+pub(crate) struct OneCode {
+    text: String,
+    used: bool,
+}
+
+/// A labelled control.
+#[derive(Debug, Serialize)]
+pub(crate) struct Field {
+    pub(crate) id: String,
+    name: String,
+    /// `input`, `password`, `select` or `tick`.
+    look: &'static str,
+    kind: String,
+    label: String,
+    value: Option<String>,
+    options: Vec<Choice>,
+    optional: bool,
+    required: bool,
+    disabled: bool,
+    checked: bool,
+    /// Whether an unticked box has to send an empty value.
+    clears: bool,
+    autocomplete: Option<String>,
+    inputmode: Option<&'static str>,
+    pattern: Option<String>,
+    maxlength: Option<u64>,
+    step: Option<&'static str>,
+    /// No capitals and no spelling help: the field holds no prose.
+    literal: bool,
+    code: bool,
+    hint: Option<String>,
+    notes: Vec<String>,
+    errors: Vec<String>,
+    described_by: String,
+    pub(crate) forgot: Option<String>,
+    pub(crate) autofocus: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Choice {
+    value: String,
+    selected: bool,
+}
+
+/// A button.
+#[derive(Debug, Serialize)]
+pub(crate) struct Button {
+    pub(crate) name: String,
+    pub(crate) value: Option<String>,
+    pub(crate) label: String,
+    /// The main action of its form.
+    pub(crate) main: bool,
+    pub(crate) risk: bool,
+    pub(crate) disabled: bool,
+    pub(crate) unchecked: bool,
+    /// First letter of a provider's name, as its tile.
+    pub(crate) letter: Option<String>,
+    pub(crate) icon: Option<&'static str>,
+    /// The wire's script function; such a button appears only when scripts run.
+    pub(crate) trigger: Option<String>,
+    pub(crate) fallback: String,
+}
+
+/// What all forms of a page share.
+pub(crate) struct Builder<'a> {
+    pub(crate) lang: Lang,
+    pub(crate) purpose: Purpose,
+    pub(crate) flow: &'a Flow<'a>,
+    ids: BTreeSet<String>,
+}
+
+impl<'a> Builder<'a> {
+    pub(crate) fn new(lang: Lang, purpose: Purpose, flow: &'a Flow<'a>) -> Self {
+        Self { lang, purpose, flow, ids: BTreeSet::new() }
+    }
+
+    /// Builds one form of the given nodes, with the hidden nodes of the `default` group before them.
+    pub(crate) fn form<'n>(&mut self, nodes: impl IntoIterator<Item = &'n Node<'n>>, fragment: Option<&str>) -> Form {
+        let mut form = Form { action: self.flow.action.to_owned(), method: self.flow.method, ..Form::default() };
+        if let Some(fragment) = fragment {
+            form.action = format!("{}#{fragment}", form.action);
+        }
+        let flow = self.flow;
+        for node in flow.nodes.iter().filter(|node| node.is_shared()) {
+            form.hidden.push(hidden(node));
+        }
+        let shared = form.hidden.len();
+        for node in nodes {
+            self.add(&mut form, node);
+        }
+        form.has_own_values = form.hidden.len() > shared;
+        // A stable sort: submits named `method` first, the others as they came.
+        form.submits.sort_by_key(|button| button.name != "method");
+        for (at, button) in form.submits.iter_mut().enumerate() {
+            button.main = at == 0 && button.name == "method";
+            button.unchecked = !button.main;
+        }
+        if form.complaints.len() > 1 {
+            form.summary.clone_from(&form.complaints);
+            form.summary_title = texts::fill(self.lang, "summary", &[("count", &form.complaints.len().to_string())]);
+        }
+        form
+    }
+
+    fn add(&mut self, form: &mut Form, node: &Node<'_>) {
+        match node.kind {
+            "input" if node.is_hidden() => {
+                if !node.is_shared() {
+                    form.hidden.push(hidden(node));
+                }
+                form.messages.extend(node.messages.iter().map(MessageBox::from_flow));
+            }
+            "input" if node.is_input(&["submit"]) => {
+                form.submits.push(self.button(node));
+                form.messages.extend(node.messages.iter().map(MessageBox::from_flow));
+            }
+            "input" if node.is_input(&["button"]) => {
+                form.triggers.push(self.button(node));
+                form.messages.extend(node.messages.iter().map(MessageBox::from_flow));
+            }
+            "input" => {
+                let field = self.field(node);
+                form.complaints.extend(field.errors.iter().map(|text| Complaint { field: field.id.clone(), text: text.clone() }));
+                form.elements.push(Element::Field(Box::new(field)));
+            }
+            _ => {
+                form.elements.push(self.passive(node));
+                form.messages.extend(node.messages.iter().map(MessageBox::from_flow));
+            }
+        }
+    }
+
+    fn field(&mut self, node: &Node<'_>) -> Field {
+        let (lang, name) = (self.lang, node.name());
+        let id = self.id(&format!("in-{}", safe::anchor(name)));
+        let value = node.value();
+        let choices = node.raw("options").as_array().filter(|options| !options.is_empty());
+        let look = match node.input_type() {
+            "password" => "password",
+            "checkbox" => "tick",
+            _ if choices.is_some() => "select",
+            _ => "input",
+        };
+        let code = matches!(name, "totp_code" | "code");
+        let setting_password = look == "password" && matches!(self.purpose, Purpose::SignUp | Purpose::Settings);
+        let (mut errors, mut notes) = (Vec::new(), Vec::new());
+        for message in &node.messages {
+            if message.is_error() { errors.push(message.text.to_owned()) } else { notes.push(message.text.to_owned()) }
+        }
+        let hint = (setting_password && name == "password").then(|| texts::fill(lang, "password_hint", &[]));
+        let described = [(hint.is_some(), "h"), (!notes.is_empty(), "n"), (!errors.is_empty(), "e")];
+        let described: Vec<String> = described.iter().filter(|(shown, _)| *shown).map(|(_, end)| format!("{id}-{end}")).collect();
+        let kind = input_type(node, value.as_deref());
+        Field {
+            name: name.to_owned(),
+            label: labels::field(lang, self.purpose, node),
+            options: choices.map(|options| choose(options, value.as_deref())).unwrap_or_default(),
+            optional: name.starts_with("traits.") && !node.flag("required") && look != "tick",
+            required: node.flag("required") && look != "tick",
+            disabled: node.flag("disabled"),
+            checked: look == "tick" && matches!(value.as_deref(), Some("true" | "on" | "1")),
+            clears: look == "tick" && node.flag("required"),
+            autocomplete: autocomplete(node, setting_password),
+            inputmode: inputmode(node, code),
+            pattern: node.attribute("pattern").map(str::to_owned),
+            // One character more than the code has, so that "481 209" fits.
+            maxlength: if code { Some(node.number("maxlength").unwrap_or(6) + 1) } else { node.number("maxlength") },
+            step: (kind == "number").then_some("any"),
+            literal: matches!(name, "identifier" | "lookup_secret") || code,
+            code,
+            // What was typed into a password field is never sent back.
+            value: value.filter(|_| look != "password"),
+            described_by: described.join(" "),
+            forgot: None,
+            autofocus: false,
+            id,
+            look,
+            kind,
+            hint,
+            notes,
+            errors,
+        }
+    }
+
+    fn button(&self, node: &Node<'_>) -> Button {
+        let label = labels::verb(self.lang, self.purpose, node);
+        let name = node.name();
+        let trigger = node.attribute("onclickTrigger").filter(|name| safe::trigger(name)).map(str::to_owned);
+        let provider =
+            matches!(name, "provider" | "link").then(|| node.label.and_then(|label| label.value("provider"))).flatten();
+        Button {
+            value: node.value(),
+            main: false,
+            risk: matches!(name, "unlink" | "totp_unlink" | "lookup_secret_disable") || name.ends_with("_remove"),
+            disabled: node.flag("disabled"),
+            unchecked: true,
+            letter: provider.and_then(|name| name.trim().chars().next()).map(|first| first.to_uppercase().collect()),
+            icon: match name {
+                "passkey_login_trigger" => Some("passkey"),
+                _ if trigger.is_some() && self.purpose == Purpose::Settings => Some("plus"),
+                _ => None,
+            },
+            fallback: texts::fill(self.lang, "needs_script", &[("label", &label)]),
+            name: name.to_owned(),
+            label,
+            trigger,
+        }
+    }
+
+    fn passive(&mut self, node: &Node<'_>) -> Element {
+        let raw_id = node.attribute("id").unwrap_or_default();
+        let id = self.id(&safe::anchor(raw_id));
+        let label = node.label.map(|_| labels::field(self.lang, self.purpose, node)).unwrap_or_default();
+        let inner = |name: &str| Text::read(node.raw(name));
+        match node.kind {
+            "img" => {
+                let src = node.attribute("src").unwrap_or_default();
+                match safe::image(src) {
+                    Some(src) => Element::Image {
+                        id,
+                        label,
+                        src: src.to_owned(),
+                        width: node.number("width"),
+                        height: node.number("height"),
+                    },
+                    None => Element::Text { id, label, text: safe::cut(src) },
+                }
+            }
+            "a" => {
+                let href = node.attribute("href").unwrap_or_default();
+                let title = inner("title").map(|title| title.text.to_owned()).filter(|text| !text.is_empty());
+                match safe::address(href) {
+                    Some(href) => {
+                        Element::Link { id, href: href.to_owned(), text: title.unwrap_or_else(|| labels::human(raw_id)) }
+                    }
+                    None => Element::Text { id, label: title.unwrap_or(label), text: safe::cut(href) },
+                }
+            }
+            "div" => Element::Mount {
+                id,
+                class: node.attribute("class").map(str::to_owned),
+                data: node
+                    .raw("data")
+                    .as_object()
+                    .map(|data| {
+                        let entries = data.iter().filter_map(|(name, value)| Some((safe::anchor(name), scalar(value)?)));
+                        entries.collect()
+                    })
+                    .unwrap_or_default(),
+            },
+            _ => match inner("text") {
+                Some(text) if raw_id == "totp_secret_key" => {
+                    let raw = text.value("secret").unwrap_or(text.text).to_owned();
+                    let letters: Vec<char> = raw.chars().filter(|c| !c.is_whitespace()).collect();
+                    let groups: Vec<String> = letters.chunks(4).map(|group| group.iter().collect()).collect();
+                    Element::Secret { id, label, spaced: groups.join(" "), raw }
+                }
+                Some(text) if text.context["secrets"].is_array() => Element::Codes { id, label, codes: self.codes(&text) },
+                Some(text) => Element::Text { id, label, text: text.text.to_owned() },
+                // A node of a kind that nobody knew when this was written.
+                None => Element::Text { id, label, text: node.value().unwrap_or_default() },
+            },
+        }
+    }
+
+    fn codes(&self, list: &Text<'_>) -> Vec<OneCode> {
+        let secrets = list.context["secrets"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let codes = secrets.iter().filter_map(Text::read);
+        codes
+            .map(|code| match code.id {
+                1_050_014 => OneCode { text: texts::fill(self.lang, "code_used", &[]), used: true },
+                _ => OneCode { text: code.value("secret").unwrap_or(code.text).to_owned(), used: false },
+            })
+            .collect()
+    }
+
+    /// An element id that no other element of the page has.
+    fn id(&mut self, wanted: &str) -> String {
+        let mut id = if wanted.is_empty() { "node".to_owned() } else { wanted.to_owned() };
+        let mut count = 2;
+        while !self.ids.insert(id.clone()) {
+            id = format!("{wanted}-{count}");
+            count += 1;
+        }
+        id
+    }
+}
+
+impl Form {
+    /// The fields, in order.
+    pub(crate) fn fields(&mut self) -> impl Iterator<Item = &mut Field> {
+        self.elements.iter_mut().filter_map(|element| match element {
+            Element::Field(field) => Some(&mut **field),
+            _ => None,
+        })
+    }
+
+    /// Whether a field or a message of this form reports a refusal.
+    pub(crate) fn refused(&self) -> bool {
+        !self.complaints.is_empty() || self.messages.iter().any(MessageBox::is_refusal)
+    }
+
+    /// Whether there is anything but hidden values.
+    pub(crate) fn is_visible(&self) -> bool {
+        !(self.elements.is_empty() && self.submits.is_empty() && self.triggers.is_empty() && self.messages.is_empty())
+    }
+}
+
+impl Field {
+    pub(crate) fn is_password(&self) -> bool {
+        self.look == "password"
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.disabled
+    }
+}
+
+fn hidden(node: &Node<'_>) -> Hidden {
+    Hidden {
+        name: node.name().to_owned(),
+        value: node.value().filter(|_| node.name() != "password"),
+        username: node.name() == "identifier",
+        onload: node.attribute("onloadTrigger").filter(|name| safe::trigger(name)).map(str::to_owned),
+    }
+}
+
+fn input_type(node: &Node<'_>, value: Option<&str>) -> String {
+    let known = ["text", "password", "number", "checkbox", "email", "tel", "datetime-local", "date", "url"];
+    let wanted = node.input_type();
+    match wanted {
+        // Browsers blank a value with an offset in such a field, and a blank would be sent back.
+        "datetime-local" if value.is_some_and(|value| value.len() > 16) => "text".to_owned(),
+        _ if known.contains(&wanted) => wanted.to_owned(),
+        _ => "text".to_owned(),
+    }
+}
+
+fn autocomplete(node: &Node<'_>, setting_password: bool) -> Option<String> {
+    let by_name = match node.name() {
+        "totp_code" | "code" => "one-time-code",
+        "identifier" => "username",
+        "lookup_secret" | "webauthn_register_displayname" => "off",
+        "password" if setting_password => "new-password",
+        "password" => "current-password",
+        "traits.name" => "name",
+        "traits.name.first" | "traits.first_name" | "traits.given_name" => "given-name",
+        "traits.name.last" | "traits.last_name" | "traits.family_name" => "family-name",
+        "traits.username" => "username",
+        _ => "",
+    };
+    node.attribute("autocomplete")
+        .filter(|word| !word.is_empty())
+        .or(Some(by_name))
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+}
+
+fn inputmode(node: &Node<'_>, code: bool) -> Option<&'static str> {
+    let mail = node.name() == "identifier"
+        && node.label.and_then(|label| label.value("name")).is_some_and(|name| name.to_ascii_lowercase().ends_with("email"));
+    if code { Some("numeric") } else { mail.then_some("email") }
+}
+
+/// The choices; a stored value that is none of them stays selectable, so that saving does not change it.
+fn choose(options: &[serde_json::Value], current: Option<&str>) -> Vec<Choice> {
+    let mut choices: Vec<Choice> = options
+        .iter()
+        .filter_map(|option| scalar(&option["value"]))
+        .map(|value| Choice { selected: current == Some(value.as_str()), value })
+        .collect();
+    if let Some(current) = current.filter(|current| !current.is_empty())
+        && !choices.iter().any(|choice| choice.selected)
+    {
+        choices.insert(0, Choice { value: current.to_owned(), selected: true });
+    }
+    choices
+}
+
+/// A `<script>` of the flow; its source is always another file.
+#[derive(Debug, Serialize)]
+pub(crate) struct Script {
+    src: String,
+    id: Option<String>,
+    kind: Option<String>,
+    integrity: Option<String>,
+    crossorigin: Option<String>,
+    referrerpolicy: Option<String>,
+    nonce: Option<String>,
+    is_async: bool,
+}
+
+/// The scripts of a flow, each source once.
+pub(crate) fn scripts(flow: &Flow<'_>) -> Vec<Script> {
+    let mut scripts: Vec<Script> = Vec::new();
+    for node in flow.nodes.iter().filter(|node| node.kind == "script") {
+        let Some(src) = node.attribute("src").and_then(safe::address) else { continue };
+        if scripts.iter().any(|known| known.src == src) {
+            continue;
+        }
+        let text = |name: &str| node.attribute(name).filter(|text| !text.is_empty()).map(str::to_owned);
+        scripts.push(Script {
+            src: src.to_owned(),
+            id: text("id"),
+            kind: text("type"),
+            integrity: text("integrity"),
+            crossorigin: text("crossorigin"),
+            referrerpolicy: text("referrerpolicy"),
+            nonce: text("nonce"),
+            is_async: node.flag("async"),
+        });
+    }
+    scripts
+}

@@ -1,0 +1,309 @@
+//! Every sentence that belongs to the pages themselves, in one table, in each language.
+//! Templates reach it as `t('key', name=value)`; view builders through [`fill`].
+//! Messages and labels that come with a flow are not here: their text arrives localised.
+
+use keyward_model::Lang;
+
+/// Key, English, German. Values stand in braces; no sentence is glued from fragments.
+const TABLE: &[(&str, &str, &str)] = &[
+    // frame
+    ("skip", "Skip to content", "Zum Inhalt springen"),
+    ("theme", "Switch between light and dark", "Zwischen hell und dunkel wechseln"),
+    ("sign_out", "Sign out", "Abmelden"),
+    ("account_nav", "Account", "Konto"),
+    ("page_nav", "On this page", "Auf dieser Seite"),
+    ("other_language", "Deutsch", "English"),
+    ("error_title", "Error: {title}", "Fehler: {title}"),
+    ("error_prefix", "Error:", "Fehler:"),
+    ("months", "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec", "Jan. Feb. März Apr. Mai Juni Juli Aug. Sept. Okt. Nov. Dez."),
+    // forms
+    ("optional", "(optional)", "(freiwillig)"),
+    ("show", "Show", "Zeigen"),
+    ("show_field", "Show: {label}", "Zeigen: {label}"),
+    ("choose", "Choose one", "Bitte auswählen"),
+    ("or", "or", "oder"),
+    ("forgot", "Forgot it?", "Vergessen?"),
+    ("needs_script", "This needs JavaScript: {label}", "Dafür ist JavaScript nötig: {label}"),
+    ("summary", "{count} answers need another look", "{count} Angaben brauchen noch einen Blick"),
+    ("password_hint", "A few unrelated words work well.", "Ein paar Wörter ohne Zusammenhang eignen sich gut."),
+    ("copy", "Copy", "Kopieren"),
+    ("copied", "Copied.", "Kopiert."),
+    (
+        "copy_failed",
+        "Copying failed. Select the text and copy it by hand.",
+        "Das Kopieren ging nicht. Markiere den Text und kopiere ihn von Hand.",
+    ),
+    ("code_used", "Used", "Benutzt"),
+    ("qr_alt", "QR code with the key that is written next to it", "QR-Code mit dem Schlüssel, der daneben steht"),
+    // labels and verbs
+    ("identifier", "Email address or user name", "E-Mail-Adresse oder Benutzername"),
+    ("password", "Password", "Passwort"),
+    ("new_password", "New password", "Neues Passwort"),
+    ("sign_in", "Sign in", "Anmelden"),
+    ("confirm", "Confirm", "Bestätigen"),
+    ("create_account", "Create account", "Konto anlegen"),
+    ("continue", "Continue", "Weiter"),
+    ("save", "Save", "Speichern"),
+    ("change_password", "Change password", "Passwort ändern"),
+    ("turn_on", "Turn on", "Einschalten"),
+    ("send_code", "Send me a code", "Code zusenden"),
+    ("send_link", "Send the link", "Link senden"),
+    ("provider_sign_in", "Continue with {provider}", "Weiter mit {provider}"),
+    ("provider_sign_up", "Sign up with {provider}", "Registrieren mit {provider}"),
+    ("provider_link", "Connect {provider}", "{provider} verbinden"),
+    ("provider_unlink", "Disconnect {provider}", "{provider} trennen"),
+    ("passkey_sign_in", "Sign in with a passkey", "Mit einem Passkey anmelden"),
+    ("passkey_confirm", "Confirm with a passkey", "Mit einem Passkey bestätigen"),
+    ("passkey_sign_up", "Sign up with a passkey", "Mit einem Passkey registrieren"),
+    ("passkey_add", "Add a passkey", "Passkey hinzufügen"),
+    ("passkey_remove", "Remove the passkey “{name}”", "Passkey „{name}“ entfernen"),
+    ("key_add", "Add a security key", "Sicherheitsschlüssel hinzufügen"),
+    ("key_remove", "Remove the security key “{name}”", "Sicherheitsschlüssel „{name}“ entfernen"),
+    ("key_name", "Name of the key", "Name des Schlüssels"),
+    ("unnamed", "unnamed", "ohne Namen"),
+    ("totp_remove", "Remove the authenticator app", "Authenticator-App entfernen"),
+    ("codes_show", "Show the backup codes", "Ersatzcodes zeigen"),
+    ("codes_make", "Make new backup codes", "Neue Ersatzcodes erzeugen"),
+    ("codes_saved", "I have saved them", "Ich habe sie gesichert"),
+    ("codes_off", "Turn off backup codes", "Ersatzcodes abschalten"),
+    ("back", "Back", "Zurück"),
+    // sign in, sign up
+    ("login_title", "Sign in", "Anmelden"),
+    ("refresh_title", "Confirm it’s you", "Bestätige, dass du es bist"),
+    ("refresh_cancel", "Cancel and go back to your account", "Abbrechen und zurück zum Konto"),
+    ("second_step_title", "One more step", "Noch ein Schritt"),
+    ("new_here", "New here?", "Neu hier?"),
+    ("new_here_link", "Create an account", "Konto anlegen"),
+    ("not_you", "Not you?", "Nicht du?"),
+    ("registration_title", "Create an account", "Konto anlegen"),
+    ("have_account", "Already have an account?", "Schon ein Konto?"),
+    ("have_account_link", "Sign in", "Anmelden"),
+    (
+        "nothing_offered",
+        "There is nothing to fill in here. Start again, or ask for help if this page keeps coming back.",
+        "Hier gibt es nichts auszufüllen. Fang noch einmal an, oder frag um Hilfe, wenn diese Seite immer wieder kommt.",
+    ),
+    // account centre
+    ("settings_title", "Sign-in & profile", "Anmeldung & Profil"),
+    ("signed_in_as", "Signed in as {who}", "Angemeldet als {who}"),
+    ("guard_title", "Ways in and second steps", "Anmeldewege und zweite Schritte"),
+    (
+        "guard_text",
+        "What is set up for your account, as far as this page can tell.",
+        "Was für dein Konto eingerichtet ist, soweit diese Seite es weiß.",
+    ),
+    ("state_on", "On", "An"),
+    ("state_off", "Off", "Aus"),
+    ("state_none", "None", "Keine"),
+    ("profile", "Profile", "Profil"),
+    (
+        "profile_intro",
+        "What we know about you, and the address that you sign in with.",
+        "Deine Angaben und die Adresse, mit der du dich anmeldest.",
+    ),
+    ("password_row", "Choose a new password", "Neues Passwort wählen"),
+    ("password_row_more", "Change", "Ändern"),
+    ("passkey", "Passkeys", "Passkeys"),
+    (
+        "passkey_intro",
+        "Sign in with your fingerprint, face or screen lock.",
+        "Anmelden mit Fingerabdruck, Gesicht oder Bildschirmsperre.",
+    ),
+    ("totp", "Authenticator app", "Authenticator-App"),
+    (
+        "totp_intro",
+        "A 6-digit code as the second step after your password.",
+        "Ein 6-stelliger Code als zweiter Schritt nach dem Passwort.",
+    ),
+    ("webauthn", "Security keys", "Sicherheitsschlüssel"),
+    ("webauthn_intro", "A hardware key as the second step.", "Ein Schlüssel zum Anstecken als zweiter Schritt."),
+    ("lookup_secret", "Backup codes", "Ersatzcodes"),
+    (
+        "lookup_secret_intro",
+        "For the day your phone is lost. Each code works once.",
+        "Für den Tag, an dem dein Telefon fehlt. Jeder Code gilt einmal.",
+    ),
+    ("oidc", "Connected accounts", "Verbundene Konten"),
+    (
+        "oidc_intro",
+        "Sign in with an account that you already have elsewhere.",
+        "Anmelden mit einem Konto, das du anderswo schon hast.",
+    ),
+    ("saml", "Organisation sign-in", "Anmeldung über die Organisation"),
+    ("code", "One-time code", "Einmalcode"),
+    ("link", "Email link", "Link per E-Mail"),
+    ("default", "More details", "Weitere Angaben"),
+    // devices
+    ("sessions_title", "Devices", "Geräte"),
+    (
+        "sessions_intro",
+        "Where your account is signed in. Sign out what you don’t recognise, then change your password.",
+        "Wo dein Konto angemeldet ist. Melde ab, was du nicht kennst, und ändere dann dein Passwort.",
+    ),
+    ("this_device", "This device", "Dieses Gerät"),
+    ("other_devices", "Other devices", "Andere Geräte"),
+    ("no_other_devices", "Your account is signed in on this device only.", "Dein Konto ist nur auf diesem Gerät angemeldet."),
+    ("details", "Details", "Details"),
+    ("manage", "Manage", "Verwalten"),
+    ("device_on", "{browser} on {system}", "{browser} unter {system}"),
+    ("device_unknown", "Unknown device", "Unbekanntes Gerät"),
+    ("signed_in_at", "Signed in", "Angemeldet"),
+    ("signed_in_with", "With", "Womit"),
+    ("address", "Address", "Adresse"),
+    ("place", "Place", "Ort"),
+    ("ends", "Ends", "Endet"),
+    ("end_consequence", "It needs a new sign-in from then on.", "Danach ist dort eine neue Anmeldung nötig."),
+    ("end_session", "Sign out this device", "Dieses Gerät abmelden"),
+    (
+        "end_others_consequence",
+        "Every device above needs a new sign-in from then on. This one stays signed in.",
+        "Danach ist auf jedem Gerät oben eine neue Anmeldung nötig. Dieses hier bleibt angemeldet.",
+    ),
+    ("end_others", "Sign out everywhere else", "Überall sonst abmelden"),
+    (
+        "ended_one",
+        "Signed out: {device}. It needs a new sign-in from now on.",
+        "Abgemeldet: {device}. Dort ist ab jetzt eine neue Anmeldung nötig.",
+    ),
+    (
+        "ended_others",
+        "Signed out everywhere else. Only this device is still signed in.",
+        "Überall sonst abgemeldet. Nur dieses Gerät ist noch angemeldet.",
+    ),
+    ("ended_gone", "That device was already signed out.", "Dieses Gerät war schon abgemeldet."),
+    ("method_password", "password", "Passwort"),
+    ("method_oidc", "{provider} account", "Konto bei {provider}"),
+    ("method_oidc_plain", "connected account", "verbundenes Konto"),
+    ("method_totp", "authenticator app", "Authenticator-App"),
+    ("method_lookup_secret", "backup code", "Ersatzcode"),
+    ("method_webauthn", "security key", "Sicherheitsschlüssel"),
+    ("method_passkey", "passkey", "Passkey"),
+    ("method_code", "one-time code", "Einmalcode"),
+    ("method_recovery", "recovery", "Wiederherstellung"),
+    // home
+    ("home_in_title", "You are signed in", "Du bist angemeldet"),
+    ("home_in_link", "Go to your account", "Zu deinem Konto"),
+    ("home_out_title", "Welcome to {brand}", "Willkommen bei {brand}"),
+    ("home_out_text", "Sign in to look after your account.", "Melde dich an, um dein Konto zu verwalten."),
+    ("signed_out_title", "You are signed out", "Du bist abgemeldet"),
+    (
+        "signed_out_text",
+        "This device needs a new sign-in from now on.",
+        "Auf diesem Gerät ist ab jetzt eine neue Anmeldung nötig.",
+    ),
+    // errors
+    ("error_stale", "This page is too old", "Diese Seite ist zu alt"),
+    (
+        "error_stale_text",
+        "It was opened a while ago or in another browser, so we can’t be sure the request still comes from you. Nothing was changed.",
+        "Sie wurde vor einer Weile oder in einem anderen Browser geöffnet; wir wissen nicht sicher, dass die Anfrage noch von dir kommt. Nichts wurde geändert.",
+    ),
+    ("error_session", "You need to sign in first", "Melde dich zuerst an"),
+    (
+        "error_session_text",
+        "Your session has ended or was never started here. Nothing was changed.",
+        "Deine Sitzung ist zu Ende oder hat hier nie begonnen. Nichts wurde geändert.",
+    ),
+    ("error_denied", "You can’t do that here", "Das geht hier nicht"),
+    (
+        "error_denied_text",
+        "This request is not allowed for your account. Nothing was changed.",
+        "Diese Anfrage ist für dein Konto nicht erlaubt. Nichts wurde geändert.",
+    ),
+    ("error_missing", "We can’t find that", "Das finden wir nicht"),
+    (
+        "error_missing_text",
+        "The link may be incomplete, or what it led to is gone. Nothing was changed.",
+        "Vielleicht ist der Link unvollständig, oder sein Ziel gibt es nicht mehr. Nichts wurde geändert.",
+    ),
+    ("error_busy", "Too many tries", "Zu viele Versuche"),
+    (
+        "error_busy_text",
+        "Wait a few minutes, then try again. Nothing was changed.",
+        "Warte ein paar Minuten und versuche es dann noch einmal. Nichts wurde geändert.",
+    ),
+    ("error_server", "Something broke on our side", "Bei uns ist etwas kaputtgegangen"),
+    (
+        "error_server_text",
+        "It is not your fault. Try again in a moment; if it keeps happening, pass on the details below.",
+        "Du hast nichts falsch gemacht. Versuche es gleich noch einmal; wenn es wieder passiert, gib die Angaben unten weiter.",
+    ),
+    ("error_other", "That did not work", "Das hat nicht geklappt"),
+    (
+        "error_other_text",
+        "We could not finish the request. Nothing was changed.",
+        "Wir konnten die Anfrage nicht abschließen. Nichts wurde geändert.",
+    ),
+    ("error_account", "Go to your account", "Zu deinem Konto"),
+    ("error_sign_in", "Go to sign in", "Zur Anmeldung"),
+    ("support", "Details for support", "Angaben für den Support"),
+    ("support_reference", "Reference", "Kennung"),
+    ("support_code", "Code", "Code"),
+    ("support_reason", "Reason", "Grund"),
+    ("support_time", "Time", "Zeit"),
+    ("not_found_title", "This page does not exist", "Diese Seite gibt es nicht"),
+    ("not_found_text", "Check the address, or start from the beginning.", "Prüfe die Adresse, oder fang von vorn an."),
+    ("not_found_link", "Go to the start page", "Zur Startseite"),
+];
+
+/// The sentence in the given language; `None` for a key that is not in the table.
+pub(crate) fn text(lang: Lang, key: &str) -> Option<&'static str> {
+    TABLE.iter().find(|(known, _, _)| *known == key).map(|&(_, en, de)| match lang {
+        Lang::En => en,
+        Lang::De => de,
+    })
+}
+
+/// The sentence with its named values put in. Values are taken literally: braces inside them mean nothing.
+///
+/// An unknown key yields the key itself, which the tests of this crate rule out for the keys it uses.
+pub(crate) fn fill(lang: Lang, key: &str, values: &[(&str, &str)]) -> String {
+    let mut rest = text(lang, key).unwrap_or(key);
+    let mut out = String::with_capacity(rest.len());
+    while let Some((before, after)) = rest.split_once('{') {
+        out.push_str(before);
+        let Some((name, tail)) = after.split_once('}') else {
+            out.push('{');
+            rest = after;
+            continue;
+        };
+        out.push_str(values.iter().find(|(known, _)| *known == name).map_or("", |&(_, value)| value));
+        rest = tail;
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn names(sentence: &str) -> BTreeSet<&str> {
+        sentence.split('{').skip(1).filter_map(|part| part.split('}').next()).collect()
+    }
+
+    #[test]
+    fn each_key_stands_once_and_speaks_both_languages_with_the_same_values() {
+        let mut seen = BTreeSet::new();
+        for (key, en, de) in TABLE {
+            assert!(seen.insert(key), "{key} twice");
+            assert!(!en.is_empty() && !de.is_empty(), "{key}");
+            assert_eq!(names(en), names(de), "{key}");
+            assert!(
+                !en.contains('!') && !en.to_lowercase().contains("please") && !en.to_lowercase().contains("invalid"),
+                "{key}"
+            );
+        }
+        for lang in [Lang::En, Lang::De] {
+            assert_eq!(text(lang, "months").map(|months| months.split(' ').count()), Some(12));
+        }
+    }
+
+    #[test]
+    fn values_are_literal() {
+        assert_eq!(fill(Lang::En, "signed_in_as", &[("who", "{brand} {who}")]), "Signed in as {brand} {who}");
+        assert_eq!(fill(Lang::De, "passkey_remove", &[("name", "Büro")]), "Passkey „Büro“ entfernen");
+    }
+}
