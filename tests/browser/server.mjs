@@ -1,6 +1,6 @@
 // Starts the server under test in a folder of its own and stops it again.
 // The walks and the pictures use it; the program comes from KEYWARD_TEST_SERVER, which `cargo xtask` sets.
-// Knows the command line and the two printed addresses, nothing of the pages.
+// Knows the command line and the printed address, nothing of the pages.
 
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -15,7 +15,7 @@ const UNTIL_READY_MS = 30_000;
 const UNTIL_STOPPED_MS = 15_000;
 
 /**
- * A `quickstart` on free ports. `signIn` and `mailbox` are the addresses that it printed, `origin` is where its pages live.
+ * A `quickstart` on free ports. `signIn` is the address that it printed, `origin` is where its pages live.
  * Always call `stop`, which fails when the program does not end cleanly.
  */
 export async function startServer() {
@@ -48,7 +48,7 @@ export async function startServer() {
   }
 }
 
-/** Resolves with both addresses; rejects when the program ends or is silent for too long. */
+/** Resolves with the printed address; rejects when the program ends or is silent for too long. */
 function printedAddresses(child, log, ended) {
   const found = {};
   return new Promise((resolve, reject) => {
@@ -61,8 +61,7 @@ function printedAddresses(child, log, ended) {
       const address = line.match(/http:\/\/\S+/)?.[0];
       if (!address) return;
       if (/sign[ -]in/i.test(line)) found.signIn ??= address;
-      if (/mailbox/i.test(line)) found.mailbox ??= address;
-      if (found.signIn && found.mailbox) {
+      if (found.signIn) {
         clearTimeout(late);
         resolve(found);
       }
