@@ -1,1 +1,32 @@
-//! The wire: routes, negotiation, cookies, status codes and redirects of the public and the admin listener.
+//! The wire: routes, negotiation, cookies, status codes and redirects of the public and the admin port.
+//! The binary builds the two routers and serves them; everything below the stories is called from here with plain values.
+//! The only floor that knows requests and answers.
+
+mod accept;
+mod admin;
+mod answer;
+mod body;
+mod caller;
+mod client;
+mod cookies;
+mod cors;
+mod csrf;
+mod envelope;
+mod front;
+mod headers;
+mod location;
+mod multipart;
+mod pagination;
+mod public;
+mod query;
+mod reply;
+mod router;
+mod serve;
+mod site;
+mod state;
+#[cfg(test)]
+mod wire_tests;
+
+pub use router::{admin_router, public_router};
+pub use serve::{serve, serve_router};
+pub use state::{AppState, app_state};

@@ -99,12 +99,14 @@ fn is_local_part(local: &str) -> bool {
         }
         return !escaped;
     }
-    let atom = |character: char| !character.is_ascii() || character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character);
+    let atom =
+        |character: char| !character.is_ascii() || character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character);
     local.split('.').all(|part| !part.is_empty() && part.chars().all(atom))
 }
 
 fn is_domain(domain: &str) -> bool {
-    let letter = |character: char| !character.is_ascii() || character.is_ascii_alphanumeric() || character == '-' || character == '_';
+    let letter =
+        |character: char| !character.is_ascii() || character.is_ascii_alphanumeric() || character == '-' || character == '_';
     domain.split('.').all(|label| !label.is_empty() && label.chars().all(letter)) && idna::domain_to_ascii(domain).is_ok()
 }
 

@@ -41,7 +41,7 @@ pub struct IdentityEdit {
     pub metadata_admin: Option<Option<Value>>,
     /// The operator's own key; `Some(None)` removes it.
     pub external_id: Option<Option<String>>,
-    /// Move the account to another schema, which is the one passed to [`derive`].
+    /// Move the account to another schema, which is the one passed to [`derive()`].
     pub schema_id: Option<String>,
     /// Addresses that were proven to be the person's.
     pub addresses: Vec<AddressProof>,
@@ -336,12 +336,7 @@ fn verifiable(
     Ok(rows)
 }
 
-fn recovery(
-    known: &[RecoveryAddress],
-    uses: &[TraitUse],
-    now: Time,
-    ids: &mut Ids<'_>,
-) -> Result<Vec<RecoveryAddress>, Failure> {
+fn recovery(known: &[RecoveryAddress], uses: &[TraitUse], now: Time, ids: &mut Ids<'_>) -> Result<Vec<RecoveryAddress>, Failure> {
     let mut rows = Vec::new();
     for (via, value) in addresses(uses, |one| one.extension.recovery) {
         rows.push(match known.iter().find(|row| row.via == via && row.value == value) {
@@ -383,11 +378,9 @@ fn credentials(
                 Some(Draft { config: config.clone(), identifiers, version: version_of(kind) })
             }
             Some(CredentialEdit::Drop(_)) => None,
-            None => old.map(|old| Draft {
-                config: old.config.clone(),
-                identifiers: old.identifiers.clone(),
-                version: old.version,
-            }),
+            None => {
+                old.map(|old| Draft { config: old.config.clone(), identifiers: old.identifiers.clone(), version: old.version })
+            }
         };
         let draft = follow_traits(kind, edited, uses);
         let is_put = matches!(last_edit, Some(CredentialEdit::Put { .. }));

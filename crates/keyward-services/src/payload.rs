@@ -288,11 +288,9 @@ impl Payload {
     pub(crate) fn dotted(&self, prefix: &str) -> Vec<(&str, Cow<'_, Value>)> {
         let below = |key: &str| key.strip_prefix(prefix).is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'));
         match &self.fields {
-            Fields::Json(map) => map
-                .iter()
-                .filter(|(key, _)| below(key))
-                .map(|(key, value)| (key.as_str(), Cow::Borrowed(value)))
-                .collect(),
+            Fields::Json(map) => {
+                map.iter().filter(|(key, _)| below(key)).map(|(key, value)| (key.as_str(), Cow::Borrowed(value))).collect()
+            }
             Fields::Pairs(pairs) => pairs
                 .iter()
                 .filter(|(key, _)| below(key))
@@ -555,7 +553,10 @@ mod tests {
             (json(r#"{"transient_payload":{"a":{"b":1}}}"#), Ok(object(json!({"a": {"b": 1}})))),
             (json(r#"{"transient_payload":{"a":1},"transient_payload.b.c":2}"#), Ok(object(json!({"a": 1, "b": {"c": 2}})))),
             (form(&[("transient_payload", "{\"a\":1}")]), Ok(object(json!({"a": 1})))),
-            (form(&[("transient_payload.a.b", "1"), ("transient_payload.a.c", "2")]), Ok(object(json!({"a": {"b": "1", "c": "2"}})))),
+            (
+                form(&[("transient_payload.a.b", "1"), ("transient_payload.a.c", "2")]),
+                Ok(object(json!({"a": {"b": "1", "c": "2"}}))),
+            ),
             (json("{}"), Ok(None)),
             (json(r#"{"transient_payload":[1]}"#), Err(4_000_026)),
             (json(r#"{"transient_payload":"{}"}"#), Err(4_000_026)),

@@ -106,8 +106,8 @@ pub enum Outage {
 }
 
 impl StoreError {
-    /// The same answer for another job of the same failed group.
-    pub(crate) fn outage(outage: Outage) -> Self {
+    /// Shorthand for the commonest answer of the engines.
+    pub(crate) const fn outage(outage: Outage) -> Self {
         Self::Unavailable(outage)
     }
 }

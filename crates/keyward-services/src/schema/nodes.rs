@@ -47,7 +47,9 @@ impl IdentitySchema {
 
     fn first_text(&self, traits: &Value, wanted: impl Fn(&TraitDefinition) -> bool) -> Option<String> {
         let definitions = self.traits().iter().filter(|definition| wanted(definition));
-        definitions.flat_map(|definition| values_at(traits, &definition.path)).find_map(|(_, value)| super::values::scalar_text(value))
+        definitions
+            .flat_map(|definition| values_at(traits, &definition.path))
+            .find_map(|(_, value)| super::values::scalar_text(value))
     }
 }
 

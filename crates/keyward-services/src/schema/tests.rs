@@ -13,7 +13,8 @@ fn traits(properties: Value) -> IdentitySchema {
 }
 
 fn with(traits: Value) -> IdentitySchema {
-    let document = json!({ "$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": { "traits": traits } });
+    let document =
+        json!({ "$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": { "traits": traits } });
     IdentitySchema::compile("default", &document.to_string()).unwrap()
 }
 
@@ -65,7 +66,11 @@ fn every_feature_of_a_schema_shows_on_its_node() {
             Value::Null,
             json!({"type": "text", "options": [{"value": "a"}, {"value": 1}, {"value": true}]}),
         ),
-        (json!({"type": "string", "maxLength": 3, "minLength": 1, "default": "x", "description": "y"}), Value::Null, json!({"type": "text"})),
+        (
+            json!({"type": "string", "maxLength": 3, "minLength": 1, "default": "x", "description": "y"}),
+            Value::Null,
+            json!({"type": "text"}),
+        ),
         (json!({"type": "number", "minimum": 3, "const": 4}), Value::Null, json!({"type": "number"})),
         (json!({"type": "array", "items": {"type": "string", "format": "email"}}), Value::Null, json!({"type": "text"})),
         (json!({"type": "string", "disableFormField": true}), Value::Null, json!({"type": "text", "disabled": true})),
@@ -102,7 +107,8 @@ fn names_labels_and_requirements_follow_the_document() {
         },
     }));
     let found = inputs(&schema, &json!({}));
-    let expected = ["traits.z", "traits.name.last", "traits.name.first", "traits.name.dotted\\.key", "traits.password", "traits.a"];
+    let expected =
+        ["traits.z", "traits.name.last", "traits.name.first", "traits.name.dotted\\.key", "traits.password", "traits.a"];
     assert_eq!(names(&found), expected);
     assert_eq!(schema.node_keys(), expected);
     let required: Vec<_> = found.iter().filter(|input| input.required).map(|input| input.name.as_str()).collect();
@@ -123,7 +129,10 @@ fn lists_show_their_entries_and_undeclared_values_are_shown_too() {
         (json!({}), vec!["traits.emails", "traits.name"]),
         (json!({"emails": []}), vec!["traits.emails", "traits.name"]),
         (json!({"emails": ["a", "b"]}), vec!["traits.emails.0", "traits.emails.1", "traits.name"]),
-        (json!({"nope": 1, "name": "x", "more": {"a": true}}), vec!["traits.emails", "traits.name", "traits.nope", "traits.more.a"]),
+        (
+            json!({"nope": 1, "name": "x", "more": {"a": true}}),
+            vec!["traits.emails", "traits.name", "traits.nope", "traits.more.a"],
+        ),
     ] {
         let found = inputs(&schema, &values);
         assert_eq!(names(&found), expected, "{values}");
@@ -221,8 +230,14 @@ fn nested_json_keeps_its_types_and_dotted_keys_are_converted() {
     for (body, expected) in [
         (json!({"traits": {"age": "42", "ok": "true", "email": 7}}), json!({"age": "42", "ok": "true", "email": 7})),
         (json!({"traits": {"email": "", "tags": [""]}}), json!({"email": "", "tags": [""]})),
-        (json!({"traits.age": "30", "traits.ok": "true", "traits.name.first": "A"}), json!({"age": 30, "ok": true, "name": {"first": "A"}})),
-        (json!({"traits": {"age": 1, "name": {"first": "A"}}, "traits.name.deep.n": "2"}), json!({"age": 1, "name": {"first": "A", "deep": {"n": 2}}})),
+        (
+            json!({"traits.age": "30", "traits.ok": "true", "traits.name.first": "A"}),
+            json!({"age": 30, "ok": true, "name": {"first": "A"}}),
+        ),
+        (
+            json!({"traits": {"age": 1, "name": {"first": "A"}}, "traits.name.deep.n": "2"}),
+            json!({"age": 1, "name": {"first": "A", "deep": {"n": 2}}}),
+        ),
         (json!({"traits.email": "", "traits.tags": ["a", 1]}), json!({"tags": ["a", 1]})),
         (json!({"traits.email": 5}), json!({"email": "5"})),
         (json!({"traits": ""}), json!({})),
@@ -260,17 +275,26 @@ fn each_keyword_has_its_message_on_the_node_of_its_value() {
         (json!({"minItems": 1}), json!([]), vec![(4_000_024, json!({"min_items": 1, "actual_items": 0}))]),
         (json!({"uniqueItems": true}), json!([1, 2, 3, 2]), vec![(4_000_025, json!({"index_a": 1, "index_b": 3}))]),
         (json!({"type": "string"}), json!(7), vec![(4_000_026, json!({"allowed_types": ["string"], "actual_type": "number"}))]),
-        (json!({"type": "boolean"}), json!("maybe"), vec![(4_000_026, json!({"allowed_types": ["boolean"], "actual_type": "string"}))]),
+        (
+            json!({"type": "boolean"}),
+            json!("maybe"),
+            vec![(4_000_026, json!({"allowed_types": ["boolean"], "actual_type": "string"}))],
+        ),
         (json!({"type": "number"}), json!(""), vec![(4_000_026, json!({"allowed_types": ["number"], "actual_type": "string"}))]),
         (json!({"const": true}), json!(false), vec![(4_000_029, json!({"expected": true}))]),
         (json!({"const": ["a"]}), json!("b"), vec![(4_000_030, json!({}))]),
         (json!({"format": "email"}), json!("nope"), vec![(4_000_040, json!({"value": "nope"}))]),
         (json!({"format": "email"}), json!("a b@example.org"), vec![(4_000_040, json!({"value": "a b@example.org"}))]),
-        (json!({"format": "email"}), json!("m\u{202e}a@example.org"), vec![(4_000_040, json!({"value": "m\u{202e}a@example.org"}))]),
+        (
+            json!({"format": "email"}),
+            json!("m\u{202e}a@example.org"),
+            vec![(4_000_040, json!({"value": "m\u{202e}a@example.org"}))],
+        ),
         (json!({"format": "email"}), json!(" mara@example.org\u{a0}"), vec![]),
         (json!({"format": "email"}), json!("mara+x@sub.example.org"), vec![]),
         (json!({"format": "email_loose"}), json!("nope"), vec![(4_000_040, json!({"value": "nope"}))]),
         (json!({"format": "tel"}), json!("030 1"), vec![(4_000_041, json!({"value": "030 1"}))]),
+        (json!({"format": "tel"}), json!(""), vec![(4_000_041, json!({"value": ""}))]),
         (json!({"format": "tel"}), json!("+1 650-253-0000"), vec![]),
         (json!({"format": "no-validate"}), json!("any thing"), vec![]),
         (json!({"type": "string"}), json!(""), vec![]),
@@ -293,6 +317,7 @@ fn everything_else_is_the_general_message_with_a_reason() {
         (json!({"properties": {"it": {"not": {"const": 1}}}}), json!({"it": 1}), vec!["traits.it"]),
         (json!({"properties": {"it": false}}), json!({"it": 1}), vec!["traits.it"]),
         (json!({"properties": {"it": {"contains": {"const": 1}}}}), json!({"it": [2]}), vec!["traits.it"]),
+        (json!({"properties": {"it": {"items": [true], "additionalItems": false}}}), json!({"it": [2, 3]}), vec!["traits.it"]),
         (json!({"properties": {}, "additionalProperties": false}), json!({"nope": 1}), vec!["traits"]),
         (json!({"properties": {}, "maxProperties": 0}), json!({"nope": 1}), vec!["traits"]),
         (json!({"properties": {}, "propertyNames": {"maxLength": 2}}), json!({"nope": 1}), vec!["traits"]),
@@ -333,23 +358,35 @@ fn missing_values_nested_causes_and_several_messages_land_where_they_belong() {
     assert_eq!(ids, [4_000_001, 4_000_003]);
 
     for combination in ["anyOf", "oneOf"] {
-        let schema = traits(json!({"it": {combination: [{"type": "string", "minLength": 9}, {"type": "object", "properties": {"n": {"maximum": 1}}}]}}));
+        let schema = traits(
+            json!({"it": {combination: [{"type": "string", "minLength": 9}, {"type": "object", "properties": {"n": {"maximum": 1}}}]}}),
+        );
         let short = schema.validate(&json!({"it": "short"}));
-        assert_eq!(short.0.iter().map(|one| (one.node.as_deref(), one.message.id)).collect::<Vec<_>>(), [
-            (Some("traits.it"), 4_000_003),
-            (Some("traits.it"), 4_000_026)
-        ]);
+        assert_eq!(
+            short.0.iter().map(|one| (one.node.as_deref(), one.message.id)).collect::<Vec<_>>(),
+            [(Some("traits.it"), 4_000_003), (Some("traits.it"), 4_000_026)]
+        );
         let deep = schema.validate(&json!({"it": {"n": 5}}));
         assert!(deep.0.iter().any(|one| one.node.as_deref() == Some("traits.it.n") && one.message.id == 4_000_020), "{deep:?}");
     }
     let branches = with(json!({"type": "object", "properties": {"kind": {"type": "string"}, "tax": {"type": "string"}},
         "if": {"properties": {"kind": {"const": "company"}}}, "then": {"required": ["tax"]}}));
-    assert_eq!(refusals(&branches.validate(&json!({"kind": "company"}))), [(Some("traits.tax"), 4_000_002, json!({"property": "tax"}))]);
+    assert_eq!(
+        refusals(&branches.validate(&json!({"kind": "company"}))),
+        [(Some("traits.tax"), 4_000_002, json!({"property": "tax"}))]
+    );
 
     let list = traits(json!({"emails": {"type": "array", "items": {"type": "string", "format": "email"}}}));
-    assert_eq!(list.validate(&json!({"emails": ["a@b.example", "not-an-address"]})).0[0].node.as_deref(), Some("traits.emails.1"));
+    assert_eq!(
+        list.validate(&json!({"emails": ["a@b.example", "not-an-address"]})).0[0].node.as_deref(),
+        Some("traits.emails.1")
+    );
 
-    let root = IdentitySchema::compile("x", &json!({"type": "object", "maxProperties": 0, "properties": {"traits": {"type": "object"}}}).to_string()).unwrap();
+    let root = IdentitySchema::compile(
+        "x",
+        &json!({"type": "object", "maxProperties": 0, "properties": {"traits": {"type": "object"}}}).to_string(),
+    )
+    .unwrap();
     assert_eq!(root.validate(&json!({})).0[0].node, None, "the root is the form itself");
     assert_eq!(refusals(&root.validate(&json!([])))[0].1, 4_000_026);
 }
@@ -402,14 +439,23 @@ fn each_draft_is_understood_in_its_own_way() {
 
 #[test]
 fn what_a_document_may_not_say_is_named_with_its_place() {
-    let ext = |extension: Value| json!({"properties": {"traits": {"type": "object", "properties": {"e": {"ory.sh/kratos": extension}}}}}).to_string();
+    let ext = |extension: Value| {
+        json!({"properties": {"traits": {"type": "object", "properties": {"e": {"ory.sh/kratos": extension}}}}}).to_string()
+    };
     let at = "#/properties/traits/properties/e/ory.sh~1kratos";
-    let extension = |tail: &str, expected: &str| SchemaError::Extension { path: format!("{at}{tail}"), expected: expected.to_owned() };
+    let extension =
+        |tail: &str, expected: &str| SchemaError::Extension { path: format!("{at}{tail}"), expected: expected.to_owned() };
     for (document, expected) in [
         (ext(json!(true)), extension("", "an object")),
-        (ext(json!({"credentials": {"password": {"identifier": "yes"}}})), extension("/credentials/password/identifier", "true or false")),
+        (
+            ext(json!({"credentials": {"password": {"identifier": "yes"}}})),
+            extension("/credentials/password/identifier", "true or false"),
+        ),
         (ext(json!({"verification": {"via": "pigeon"}})), extension("/verification/via", "email or sms")),
-        (ext(json!({"credentials": {"code": {"identifier": true, "via": 1}}})), extension("/credentials/code/via", "email or sms")),
+        (
+            ext(json!({"credentials": {"code": {"identifier": true, "via": 1}}})),
+            extension("/credentials/code/via", "email or sms"),
+        ),
         (
             ext(json!({"verificaton": {"via": "email"}})),
             extension("/verificaton", "no such key; known here: credentials, verification, recovery, organizations"),
@@ -426,8 +472,14 @@ fn what_a_document_may_not_say_is_named_with_its_place() {
         ("{", "not valid JSON"),
         ("{}", "#/properties/traits"),
         (r#"{"properties":{"traits":{"type":"string"}}}"#, "#/properties/traits"),
-        (r#"{"properties":{"traits":{"type":"object","properties":{"a":{"type":"text"}}}}}"#, "#/properties/traits/properties/a/type"),
-        (r#"{"properties":{"traits":{"type":"object","properties":{"a":{"$ref":"https://example.org/a.json"}}}}}"#, "https://example.org/a.json"),
+        (
+            r#"{"properties":{"traits":{"type":"object","properties":{"a":{"type":"text"}}}}}"#,
+            "#/properties/traits/properties/a/type",
+        ),
+        (
+            r#"{"properties":{"traits":{"type":"object","properties":{"a":{"$ref":"https://example.org/a.json"}}}}}"#,
+            "https://example.org/a.json",
+        ),
         (r##"{"properties":{"traits":{"type":"object","properties":{"a":{"$ref":"#/definitions/none"}}}}}"##, "none"),
         (r#"{"properties":{"traits":{"type":"object","properties":{"a":{"pattern":"(?=a)b"}}}}}"#, "pattern"),
     ] {
@@ -480,12 +532,15 @@ fn schemas_are_loaded_by_url_and_found_by_either_id() {
     std::fs::write(&file, &document).unwrap();
     assert_eq!(load_document(&format!("file://{}", file.display())), Ok(document));
     std::fs::remove_file(&file).unwrap();
-    let mut errors = Schemas::load("none", [
-        source("web", "https://example.org/s.json"),
-        source("gone", "file:///nowhere/s.json"),
-        source("bad", "base64://%%%"),
-        source("none-at-all", "s.json"),
-    ])
+    let mut errors = Schemas::load(
+        "none",
+        [
+            source("web", "https://example.org/s.json"),
+            source("gone", "file:///nowhere/s.json"),
+            source("bad", "base64://%%%"),
+            source("none-at-all", "s.json"),
+        ],
+    )
     .unwrap_err();
     assert_eq!(errors.remove(0), ("web".to_owned(), SchemaError::Scheme { scheme: "https".to_owned() }));
     assert!(errors.iter().any(|(id, error)| id == "gone" && error.to_string().contains("/nowhere/s.json")));

@@ -142,7 +142,6 @@ fn message(kind: &Kind, actual: &Value) -> Message {
         Kind::ExclusiveMaximum { limit } => Message::new(4_000_021, json!({ "maximum": limit, "actual": actual })),
         Kind::MultipleOf { multiple_of } => Message::new(4_000_022, json!({ "base": whole(*multiple_of), "actual": actual })),
         Kind::MaxItems { limit } => Message::new(4_000_023, json!({ "max_items": limit, "actual_items": items() })),
-        Kind::AdditionalItems { limit } => Message::new(4_000_023, json!({ "max_items": limit, "actual_items": items() })),
         Kind::MinItems { limit } => Message::new(4_000_024, json!({ "min_items": limit, "actual_items": items() })),
         Kind::UniqueItems => {
             let (first, second) = first_equal_pair(actual);
@@ -160,7 +159,7 @@ fn message(kind: &Kind, actual: &Value) -> Message {
             scalar => Message::new(4_000_029, json!({ "expected": scalar })),
         },
         Kind::Format { format } => match (format.as_str(), actual.as_str().unwrap_or_default()) {
-            (_, "") => Message::reason("This may not be empty."),
+            ("email" | "email_loose", "") => Message::reason("This may not be empty."),
             ("email" | "email_loose", value) => Message::new(4_000_040, json!({ "value": value })),
             ("tel", value) => Message::new(4_000_041, json!({ "value": value })),
             ("date", _) => Message::reason("Enter a date, like 2026-07-29."),
@@ -174,7 +173,7 @@ fn message(kind: &Kind, actual: &Value) -> Message {
             let names: Vec<_> = unexpected.iter().take(5).map(|name| clip(name)).collect();
             Message::reason(format!("This form does not know these fields: {}.", names.join(", ")))
         }
-        Kind::UnevaluatedItems { .. } => Message::reason("There are more entries than allowed."),
+        Kind::AdditionalItems { .. } | Kind::UnevaluatedItems { .. } => Message::reason("There are more entries than allowed."),
         Kind::FalseSchema => Message::reason("This field cannot be filled in."),
         Kind::Contains => Message::reason("An entry that is asked for is missing."),
         Kind::MaxProperties { limit } => Message::reason(format!("At most {limit} fields are allowed here.")),

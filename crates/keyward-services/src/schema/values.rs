@@ -41,9 +41,7 @@ pub(crate) fn values_at<'a>(traits: &'a Value, path: &'a [Step]) -> Vec<(Vec<At<
     found
         .into_iter()
         .flat_map(|(at, value)| match value {
-            Value::Array(items) => {
-                items.iter().enumerate().map(|(index, item)| (pushed(&at, At::Index(index)), item)).collect()
-            }
+            Value::Array(items) => items.iter().enumerate().map(|(index, item)| (pushed(&at, At::Index(index)), item)).collect(),
             value => vec![(at, value)],
         })
         .collect()

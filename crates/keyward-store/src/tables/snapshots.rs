@@ -136,7 +136,7 @@ impl Store {
     /// As [`Store::one`].
     pub async fn find_identities(&self, ids: &[IdentityId]) -> Result<Vec<IdentitySnapshot>, StoreError> {
         // Several at a time, so that a distant server costs few round trips.
-        let reads = futures_util::stream::iter(ids).map(|id| self.find_identity(*id)).buffered(16);
+        let reads = futures_util::stream::iter(ids.to_vec()).map(|id| self.find_identity(id)).buffered(16);
         let mut found: Vec<_> = reads.try_filter_map(|snapshot| async { Ok(snapshot) }).try_collect().await?;
         found.sort_by_key(|snapshot| (snapshot.identity.created_at, snapshot.identity.id));
         found.dedup_by_key(|snapshot| snapshot.identity.id);

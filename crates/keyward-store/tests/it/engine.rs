@@ -328,3 +328,21 @@ async fn point_reads_search_by_index_sqlite() {
     }
     assert!(checked > 20);
 }
+
+/// Handlers move between threads while they wait: a future that cannot would only be noticed floors above.
+#[tokio::test]
+async fn every_call_can_wait_on_any_thread_memory() {
+    fn sendable<T>(future: impl Future<Output = T> + Send) -> impl Future<Output = T> + Send {
+        future
+    }
+    let store = Trial::memory().await.store.clone();
+    let task = tokio::spawn(async move {
+        let ids = [id::<IdentityId>()];
+        assert!(sendable(store.find_identities(&ids)).await.unwrap().is_empty());
+        assert!(sendable(store.find_identity(ids[0])).await.unwrap().is_none());
+        assert!(sendable(store.find_session(&token_hash())).await.unwrap().is_none());
+        sendable(store.commit(Batch::new())).await.unwrap();
+        sendable(store.migrate()).await.unwrap();
+    });
+    task.await.unwrap();
+}

@@ -1,0 +1,454 @@
+//! The one table that turns what stories say into answers: flow kind × door × step × outcome or refusal → [`Reply`].
+//! Every flow endpoint ends here, and so does every other refusal of the public and the admin port.
+//! The only place that names a status for a self-service flow; `answer.golden` pins the whole table.
+
+use http::StatusCode;
+use keyward_model::{ContinueWith, FlowId, FlowType, Problem, Time};
+use keyward_selfservice::outcome::{IssuedSession, Outcome, Registered, Saved, SignedIn};
+use keyward_selfservice::view::{LoginView, RegistrationView, SettingsView};
+use serde::Serialize;
+
+use crate::envelope::{Failure, csrf_details};
+use crate::reply::{Content, Reply, SessionCookie};
+use crate::site::Addresses;
+
+/// Which flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Settings,
+    Login,
+    Registration,
+}
+
+impl Kind {
+    /// The word in paths.
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::Settings => "settings",
+            Self::Login => "login",
+            Self::Registration => "registration",
+        }
+    }
+}
+
+/// How the client came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// A browser that navigates.
+    Html,
+    /// A script in a browser.
+    Spa,
+    /// A native client.
+    Api,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Init,
+    Fetch,
+    Submit,
+}
+
+/// Everything about the request that an answer depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scene<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) step: Step,
+    /// For what went well.
+    pub(crate) success: Door,
+    /// For forms that are shown again and for refusals.
+    pub(crate) refusal: Door,
+    /// For refusals that only a loaded flow can have: on API flows they are JSON whatever the client accepts.
+    pub(crate) late: Door,
+    /// A script sent the request (`Sec-Fetch-Mode`).
+    pub(crate) scripted: bool,
+    /// `return_to` of an init request, as it came.
+    pub(crate) return_to: Option<&'a str>,
+    /// The session token that the client showed.
+    pub(crate) token: Option<&'a str>,
+    pub(crate) now: Time,
+}
+
+/// What a story said, whichever flow it was about.
+#[derive(Debug)]
+pub(crate) enum Said {
+    Created(Shape),
+    Shown(Shape),
+    Refused(Shape),
+    SentOn { shape: Shape, location: String },
+    Saved { shape: Shape, location: String, session_expires_at: Time },
+    SignedIn(SignedIn),
+    Registered(Registered),
+}
+
+/// A flow, reduced to what answers need of it.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    pub(crate) id: FlowId,
+    pub(crate) flow_type: FlowType,
+    pub(crate) json: String,
+}
+
+/// The answer to a request about a flow.
+pub(crate) fn answer(addresses: &Addresses, scene: Scene<'_>, said: Result<Said, Problem>) -> Reply {
+    match said {
+        Ok(said) => tell(addresses, scene, said),
+        Err(problem) => refuse(addresses, scene, &problem),
+    }
+}
+
+/// The answer to a request that is not about a flow: JSON, or the error page for browsers that navigate.
+pub(crate) fn refusal(addresses: &Addresses, door: Door, scripted: bool, now: Time, problem: &Problem) -> Reply {
+    // A submit of a settings flow has the most general form of every refusal.
+    hand_over(door, failure(addresses, Kind::Settings, Step::Submit, scripted, now, problem))
+}
+
+fn tell(addresses: &Addresses, scene: Scene<'_>, said: Said) -> Reply {
+    match said {
+        Said::Created(shape) => match door(scene.success, shape.flow_type) {
+            Door::Html => Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(scene.kind, shape.id)),
+            Door::Spa | Door::Api => Reply::json(StatusCode::OK, shape.json),
+        },
+        Said::Shown(shape) => match (scene.step, door(scene.success, shape.flow_type)) {
+            (Step::Init | Step::Submit, Door::Html) => Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(scene.kind, shape.id)),
+            (Step::Fetch, _) | (_, Door::Spa | Door::Api) => Reply::json(StatusCode::OK, shape.json),
+        },
+        Said::Refused(shape) => match (scene.kind, door(scene.refusal, shape.flow_type)) {
+            (Kind::Registration, Door::Html) => Reply::redirect(StatusCode::FOUND, addresses.ui(scene.kind, shape.id)),
+            (Kind::Settings | Kind::Login, Door::Html) => {
+                Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(scene.kind, shape.id))
+            }
+            (_, Door::Spa | Door::Api) => Reply::json(StatusCode::BAD_REQUEST, shape.json),
+        },
+        Said::SentOn { shape, location } => match door(scene.refusal, shape.flow_type) {
+            Door::Html => Reply::redirect(StatusCode::SEE_OTHER, location),
+            Door::Spa | Door::Api => Reply::json(StatusCode::BAD_REQUEST, shape.json),
+        },
+        Said::Saved { shape, location, session_expires_at } => {
+            let reply = match door(scene.success, shape.flow_type) {
+                Door::Api => return Reply::json(StatusCode::OK, shape.json),
+                Door::Html => Reply::redirect(StatusCode::SEE_OTHER, location),
+                Door::Spa => Reply::json(StatusCode::OK, shape.json),
+            };
+            Reply { session: SessionCookie::Issue { token: None, expires_at: session_expires_at }, ..reply }
+        }
+        Said::SignedIn(signed_in) => tell_signed_in(scene, signed_in),
+        Said::Registered(registered) => tell_registered(scene, registered),
+    }
+}
+
+fn tell_signed_in(scene: Scene<'_>, said: SignedIn) -> Reply {
+    let SignedIn { flow_type, session, location, second_factor, continue_with } = said;
+    let reply = match (door(scene.success, flow_type), second_factor) {
+        (Door::Api, _) => {
+            let token = session.token.as_ref().map(|token| token.reveal().as_str()).or(scene.token);
+            return Reply::json(StatusCode::OK, entry_json(token, Some(&session.json), None, &continue_with));
+        }
+        (Door::Html, second_factor) => Reply::redirect(StatusCode::SEE_OTHER, second_factor.unwrap_or(location)),
+        (Door::Spa, Some(location)) => Reply::failure(location_change(&location)),
+        (Door::Spa, None) => Reply::json(StatusCode::OK, entry_json(None, Some(&session.json), None, &continue_with)),
+    };
+    with_session(reply, session)
+}
+
+fn tell_registered(scene: Scene<'_>, said: Registered) -> Reply {
+    let Registered { flow_type, identity, session, location, continue_with } = said;
+    let json = |token| {
+        let session = session.as_ref().map(|session| session.json.as_str());
+        entry_json(token, session, Some(&identity), &continue_with)
+    };
+    let reply = match door(scene.success, flow_type) {
+        Door::Api => {
+            let token = session.as_ref().and_then(|session| session.token.as_ref()).map(|token| token.reveal().as_str());
+            return Reply::json(StatusCode::OK, json(token));
+        }
+        Door::Html => Reply::redirect(StatusCode::SEE_OTHER, location),
+        Door::Spa => Reply::json(StatusCode::OK, json(None)),
+    };
+    match session {
+        Some(session) => with_session(reply, session),
+        None => reply,
+    }
+}
+
+fn with_session(reply: Reply, session: IssuedSession) -> Reply {
+    let cookie = SessionCookie::Issue { token: session.token, expires_at: session.expires_at };
+    Reply { session: cookie, rotate_csrf: session.rotate_csrf, ..reply }
+}
+
+/// The success body of login and registration; the parts are JSON already.
+fn entry_json(token: Option<&str>, session: Option<&str>, identity: Option<&str>, continue_with: &[ContinueWith]) -> String {
+    let mut parts = Vec::with_capacity(4);
+    if let Some(token) = token {
+        parts.push(format!("\"session_token\":{}", serde_json::Value::from(token)));
+    }
+    if let Some(session) = session {
+        parts.push(format!("\"session\":{session}"));
+    }
+    if let Some(identity) = identity {
+        parts.push(format!("\"identity\":{identity}"));
+    }
+    let next = if continue_with.is_empty() { None } else { serde_json::to_string(continue_with).ok() };
+    parts.push(format!("\"continue_with\":{}", next.as_deref().unwrap_or("null")));
+    format!("{{{}}}", parts.join(","))
+}
+
+/// The flow's own type decides when it is known to be a native client's.
+const fn door(wished: Door, flow_type: FlowType) -> Door {
+    match flow_type {
+        FlowType::Api => Door::Api,
+        FlowType::Browser => wished,
+    }
+}
+
+fn refuse(addresses: &Addresses, scene: Scene<'_>, problem: &Problem) -> Reply {
+    let Scene { kind, step, .. } = scene;
+    let at = match problem {
+        // Known before the flow is.
+        Problem::SessionInactive | Problem::FlowIdMalformed | Problem::FlowNotFound => scene.refusal,
+        Problem::FlowExpired { flow_type, .. } | Problem::FlowGone { flow_type, .. } => door(scene.refusal, *flow_type),
+        _ if step == Step::Submit => scene.late,
+        _ => scene.refusal,
+    };
+    let told = failure(addresses, kind, step, scene.scripted, scene.now, problem);
+    match (at, problem, step, kind) {
+        (Door::Spa, Problem::SessionInactive, Step::Init, Kind::Settings) => {
+            Reply::failure(told.beside("CredentialsMissing", false))
+        }
+        (Door::Html, Problem::SessionInactive, Step::Init, Kind::Settings) => {
+            let query: Vec<_> = scene.return_to.map(|to| ("return_to", to)).into_iter().collect();
+            Reply::redirect(StatusCode::SEE_OTHER, addresses.init(Kind::Login, &query))
+        }
+        (Door::Html, Problem::SessionInactive, Step::Fetch | Step::Submit, Kind::Settings) => {
+            Reply::redirect(StatusCode::FOUND, addresses.login_ui.clone())
+        }
+        (Door::Html, Problem::Aal2Required { return_to, enrol }, Step::Init | Step::Submit, _) => {
+            Reply::redirect(StatusCode::SEE_OTHER, second_factor(addresses, return_to.as_deref(), *enrol))
+        }
+        (Door::Html, Problem::RefreshRequired { return_to }, Step::Init | Step::Submit, _) => {
+            Reply::redirect(StatusCode::SEE_OTHER, refresh(addresses, return_to))
+        }
+        (Door::Html, Problem::SessionAlreadyAvailable { location }, Step::Submit, Kind::Registration) => {
+            Reply::redirect(StatusCode::FOUND, location.clone())
+        }
+        (Door::Html, Problem::SessionAlreadyAvailable { location }, Step::Init | Step::Submit, _) => {
+            Reply::redirect(StatusCode::SEE_OTHER, location.clone())
+        }
+        (Door::Html, Problem::FlowExpired { replacement, .. }, Step::Init | Step::Submit, _) => {
+            Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(kind, *replacement))
+        }
+        // Reading a flow is answered with JSON, whoever asks.
+        (_, _, Step::Fetch, _) => Reply::failure(told),
+        (at, _, Step::Init | Step::Submit, _) => hand_over(at, told),
+    }
+}
+
+fn hand_over(door: Door, told: Failure) -> Reply {
+    match door {
+        Door::Html => Reply { content: Content::ErrorPage(told), ..Reply::empty(StatusCode::SEE_OTHER) },
+        Door::Spa | Door::Api => Reply::failure(told),
+    }
+}
+
+/// Status, id and words of every refusal.
+fn failure(addresses: &Addresses, kind: Kind, step: Step, scripted: bool, now: Time, problem: &Problem) -> Failure {
+    match problem {
+        Problem::SessionInactive => {
+            Failure::named(StatusCode::UNAUTHORIZED, "session_inactive", "No active session was found in this request.")
+        }
+        Problem::Aal1Required => Failure::named(
+            StatusCode::UNAUTHORIZED,
+            "session_aal1_required",
+            "A second factor can only be asked for after signing in with a first one.",
+        ),
+        Problem::Aal2Required { return_to, enrol } => {
+            let location = second_factor(addresses, return_to.as_deref(), *enrol);
+            let told = Failure::named(StatusCode::FORBIDDEN, "session_aal2_required", "This needs the second factor.")
+                .detail("redirect_browser_to", location.as_str())
+                .leading_to(&location);
+            if *enrol { told.detail("reason_code", "enrol_second_factor") } else { told }
+        }
+        Problem::RefreshRequired { return_to } => Failure::named(
+            StatusCode::FORBIDDEN,
+            "session_refresh_required",
+            "The sign-in is too long ago for this change; sign in again.",
+        )
+        .leading_to(&refresh(addresses, return_to)),
+        Problem::SessionAlreadyAvailable { .. } => {
+            Failure::named(StatusCode::BAD_REQUEST, "session_already_available", "Someone is signed in already.")
+        }
+        Problem::FlowIdMalformed => match step {
+            Step::Fetch => Failure::bare(StatusCode::NOT_FOUND),
+            Step::Init | Step::Submit => Failure::new(StatusCode::BAD_REQUEST, "The query parameter flow is missing or no UUID."),
+        },
+        Problem::FlowNotFound => match step {
+            Step::Fetch => Failure::bare(StatusCode::NOT_FOUND),
+            Step::Init | Step::Submit => Failure::new(StatusCode::NOT_FOUND, "There is no flow with this id."),
+        },
+        Problem::FlowExpired { replacement, flow_type: _, expired_at } => Failure::named(
+            StatusCode::GONE,
+            "self_service_flow_expired",
+            "The flow has expired; a new one was made in its place.",
+        )
+        .beside("expired_at", serde_json::to_value(expired_at).unwrap_or_default())
+        .beside("since", now.since(*expired_at).micros().saturating_mul(1_000))
+        .beside("use_flow_id", replacement.to_string()),
+        Problem::FlowGone { flow_type, return_to } => gone(addresses, kind, *flow_type, return_to.as_deref()),
+        Problem::IdentityMismatch => {
+            Failure::named(StatusCode::FORBIDDEN, "security_identity_mismatch", "The flow belongs to another identity.")
+        }
+        Problem::Csrf(cause) => Failure {
+            details: csrf_details(*cause, scripted),
+            ..Failure::named(
+                StatusCode::FORBIDDEN,
+                "security_csrf_violation",
+                "The request could not be told apart from a forged one.",
+            )
+        },
+        Problem::ReturnToForbidden => Failure::named(
+            StatusCode::BAD_REQUEST,
+            "self_service_flow_return_to_forbidden",
+            "The return_to address is not in the list of allowed ones.",
+        ),
+        Problem::FlowDisabled => {
+            Failure::named(StatusCode::BAD_REQUEST, "self_service_flow_disabled", "The administrator has switched this flow off.")
+        }
+        Problem::MethodDisabled => Failure::new(StatusCode::NOT_FOUND, "The administrator has switched this method off."),
+        Problem::CredentialInQuery => {
+            Failure::new(StatusCode::BAD_REQUEST, "A password, code or key must be sent in the body, never in an address.")
+        }
+        Problem::BadRequest { reason } => Failure::new(StatusCode::BAD_REQUEST, reason.clone()),
+        Problem::Forbidden { reason } => Failure::new(StatusCode::FORBIDDEN, reason.clone()),
+        Problem::NotFound { reason } => {
+            Failure { reason: reason.clone().map(Into::into), ..Failure::bare(StatusCode::NOT_FOUND) }
+        }
+        Problem::Conflict { reason } => Failure::new(StatusCode::CONFLICT, reason.clone()),
+        Problem::TooLarge => Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "The body has more bytes than this server reads."),
+        Problem::Busy { retry_after } => Failure {
+            retry_after: Some(*retry_after),
+            ..Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Too many sign-ins are being checked; try again shortly.")
+        },
+        Problem::Upstream { reason } => Failure::new(StatusCode::BAD_GATEWAY, reason.clone()),
+        Problem::Unavailable => Failure {
+            retry_after: Some(2),
+            ..Failure::new(StatusCode::SERVICE_UNAVAILABLE, "The database cannot be reached; try again shortly.")
+        },
+        Problem::Internal => Failure::bare(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+fn gone(addresses: &Addresses, kind: Kind, flow_type: FlowType, return_to: Option<&str>) -> Failure {
+    let reason = "The flow has expired; start a new one.";
+    let told = match kind {
+        Kind::Settings => Failure::new(StatusCode::GONE, reason),
+        Kind::Login | Kind::Registration => Failure::named(StatusCode::GONE, "self_service_flow_expired", reason),
+    };
+    match flow_type {
+        FlowType::Api => told.detail("api", format!("{}/self-service/{}/api", addresses.public, kind.path())),
+        FlowType::Browser => {
+            let query: Vec<_> = return_to.map(|to| ("return_to", to)).into_iter().collect();
+            told.detail("redirect_to", addresses.init(kind, &query)).detail("return_to", return_to.unwrap_or_default())
+        }
+    }
+}
+
+fn location_change(location: &str) -> Failure {
+    Failure::named(StatusCode::UNPROCESSABLE_ENTITY, "browser_location_change_required", "The browser has to go on elsewhere.")
+        .leading_to(location)
+}
+
+fn second_factor(addresses: &Addresses, return_to: Option<&str>, enrol: bool) -> String {
+    if enrol {
+        return addresses.settings_ui.clone();
+    }
+    let mut query = vec![("aal", "aal2")];
+    query.extend(return_to.map(|to| ("return_to", to)));
+    addresses.init(Kind::Login, &query)
+}
+
+fn refresh(addresses: &Addresses, return_to: &str) -> String {
+    addresses.init(Kind::Login, &[("refresh", "true"), ("return_to", return_to)])
+}
+
+/// What stories of different kinds say, in one type.
+pub(crate) trait IntoSaid {
+    /// # Errors
+    /// [`Problem::Internal`] when the flow cannot be serialised.
+    fn into_said(self) -> Result<Said, Problem>;
+}
+
+impl<V: View, S: Success> IntoSaid for Outcome<V, S> {
+    fn into_said(self) -> Result<Said, Problem> {
+        match self {
+            Self::Created(view) => shape(&view).map(Said::Created),
+            Self::Shown(view) => shape(&view).map(Said::Shown),
+            Self::Refused(view) => shape(&view).map(Said::Refused),
+            Self::SentOn { view, location } => Ok(Said::SentOn { shape: shape(&view)?, location }),
+            Self::Done(success) => success.into_said(),
+        }
+    }
+}
+
+/// A flow as clients see it, of any kind.
+pub(crate) trait View: Serialize {
+    fn key(&self) -> (FlowId, FlowType);
+}
+
+/// The end of a story of any kind.
+pub(crate) trait Success {
+    /// # Errors
+    /// As [`IntoSaid::into_said`].
+    fn into_said(self) -> Result<Said, Problem>;
+}
+
+impl View for SettingsView {
+    fn key(&self) -> (FlowId, FlowType) {
+        (self.id, self.flow_type)
+    }
+}
+
+impl View for LoginView {
+    fn key(&self) -> (FlowId, FlowType) {
+        (self.id, self.flow_type)
+    }
+}
+
+impl View for RegistrationView {
+    fn key(&self) -> (FlowId, FlowType) {
+        (self.id, self.flow_type)
+    }
+}
+
+impl Success for Saved {
+    fn into_said(self) -> Result<Said, Problem> {
+        let shape = shape(&self.view)?;
+        Ok(Said::Saved { shape, location: self.location, session_expires_at: self.session_expires_at })
+    }
+}
+
+impl Success for SignedIn {
+    fn into_said(self) -> Result<Said, Problem> {
+        Ok(Said::SignedIn(self))
+    }
+}
+
+impl Success for Registered {
+    fn into_said(self) -> Result<Said, Problem> {
+        Ok(Said::Registered(self))
+    }
+}
+
+/// Serialises a flow; what cannot be serialised is a mistake of ours.
+fn shape(view: &impl View) -> Result<Shape, Problem> {
+    let (id, flow_type) = view.key();
+    let json = serde_json::to_string(view).map_err(|error| {
+        tracing::error!(%error, "a flow could not be serialised");
+        Problem::Internal
+    })?;
+    Ok(Shape { id, flow_type, json })
+}
+
+#[cfg(test)]
+#[path = "answer_table.rs"]
+mod table;

@@ -1,0 +1,135 @@
+//! The wire's side of CSRF protection: which paths the outer layer leaves to the flows, and what a request's headers and
+//! token amount to (contract: settings 1.10, login 4).
+//! [`crate::front`] applies the outer layer, [`crate::caller`] fills the guard that flows look at.
+//! The cryptography stands in [`keyward_services::csrf`].
+
+use http::{HeaderMap, Method};
+use keyward_model::{CsrfFailure, SessionId};
+use keyward_selfservice::ForbiddenHeader;
+use keyward_services::csrf::{CsrfBinding, CsrfCookie, is_csrf_token};
+
+use crate::client::text;
+use crate::state::Known;
+use crate::{cookies, cors};
+
+/// Whether the outer layer leaves a path alone: it sets no cookie there and checks no token. Flow submits check themselves,
+/// because API clients share their addresses with browsers; sessions are ended by scripts with methods that forms cannot send.
+pub(crate) fn is_exempt(path: &str) -> bool {
+    const FLOWS: [&str; 5] = ["login", "registration", "settings", "recovery", "verification"];
+    if let Some(rest) = path.strip_prefix("/self-service/") {
+        return match rest.split_once('/') {
+            None => FLOWS.contains(&rest),
+            Some((flow, "api")) => FLOWS.contains(&flow) || flow == "logout",
+            Some(("login", "test")) => true,
+            Some(("methods", rest)) => rest.starts_with("oidc/callback/"),
+            Some(_) => false,
+        };
+    }
+    matches!(path, "/sessions" | "/version")
+        || ["/sessions/", "/identities", "/admin/", "/health/", "/schemas/", "/metrics/", "/ui/assets/"]
+            .iter()
+            .any(|prefix| path.starts_with(prefix))
+}
+
+/// Whether a method changes nothing (RFC 9110 section 9.2.1).
+pub(crate) fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+}
+
+/// Whether cookie, token, session and origin of a request fit together.
+///
+/// # Errors
+/// The first thing that does not.
+pub(crate) fn verdict(
+    known: &Known,
+    headers: &HeaderMap,
+    cookie: Option<&CsrfCookie>,
+    session: Option<SessionId>,
+    token: Option<&str>,
+) -> Result<(), CsrfFailure> {
+    if !known.site.cors.as_ref().is_some_and(|rules| cors::vouches(rules, headers)) {
+        let origin = headers.get(http::header::ORIGIN).map(|value| value.to_str().unwrap_or("unreadable"));
+        known.site.origins.check(origin, text(headers, "sec-fetch-site")).map_err(|_| CsrfFailure::CrossSite)?;
+    }
+    if !headers.contains_key(http::header::COOKIE) {
+        return Err(CsrfFailure::NoCookies);
+    }
+    let cookie = cookie.ok_or(CsrfFailure::NoCsrfCookie)?;
+    let token = token.ok_or(CsrfFailure::NoToken)?;
+    let binding = binding(session);
+    if is_csrf_token(&known.app.keys, cookie, binding, token) { Ok(()) } else { Err(CsrfFailure::Mismatch) }
+}
+
+/// Whom tokens of this request are good for.
+pub(crate) const fn binding(session: Option<SessionId>) -> CsrfBinding {
+    match session {
+        Some(id) => CsrfBinding::Session(id),
+        None => CsrfBinding::Anonymous,
+    }
+}
+
+/// The header that gives away a browser on an API flow. Cookies of content delivery networks do not count.
+///
+/// # Errors
+/// Which one it is.
+pub(crate) fn api_guard(headers: &HeaderMap) -> Result<(), ForbiddenHeader> {
+    if headers.get(http::header::ORIGIN).is_some_and(|value| !value.is_empty()) {
+        return Err(ForbiddenHeader::Origin);
+    }
+    let of_network = |name: &str| ["__cf", "_cf", "cf_"].iter().any(|prefix| name.starts_with(prefix));
+    if cookies::pairs(headers.get_all(http::header::COOKIE).iter()).any(|(name, _)| !of_network(name)) {
+        return Err(ForbiddenHeader::Cookie);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_exempt_paths() {
+        for (path, exempt) in [
+            ("/self-service/settings", true),
+            ("/self-service/settings/api", true),
+            ("/self-service/settings/browser", false),
+            ("/self-service/settings/flows", false),
+            ("/self-service/login", true),
+            ("/self-service/logout", false),
+            ("/self-service/logout/browser", false),
+            ("/self-service/logout/api", true),
+            ("/self-service/errors", false),
+            ("/self-service/methods/oidc/callback/op", true),
+            ("/self-service/methods/oidc/callback", false),
+            ("/sessions", true),
+            ("/sessions/whoami", true),
+            ("/sessionsx", false),
+            ("/schemas", false),
+            ("/schemas/default", true),
+            ("/health/alive", true),
+            ("/.well-known/change-password", false),
+            ("/ui/sessions/end-others", false),
+            ("/ui/assets/keyward.css", true),
+            ("/no-such-route", false),
+        ] {
+            assert_eq!(is_exempt(path), exempt, "{path}");
+        }
+    }
+
+    #[test]
+    fn browsers_are_recognised_on_api_flows() {
+        for (name, value, verdict) in [
+            ("accept", "*/*", Ok(())),
+            ("origin", "https://ui.example", Err(ForbiddenHeader::Origin)),
+            ("origin", "", Ok(())),
+            ("cookie", "__cf_bm=1; _cfuvid=2; cf_clearance=3", Ok(())),
+            ("cookie", "__cf_bm=1; theme=dark", Err(ForbiddenHeader::Cookie)),
+            ("cookie", "CF_clearance=1", Err(ForbiddenHeader::Cookie)),
+            ("cookie", ";;;", Ok(())),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, http::HeaderValue::from_static(value));
+            assert_eq!(api_guard(&headers), verdict, "{name}: {value}");
+        }
+    }
+}

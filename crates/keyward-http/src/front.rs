@@ -1,0 +1,151 @@
+//! What every request passes on its way in and out: limits, cross-origin rules, the outer CSRF layer, the safety net for
+//! panics, and the headers that every answer carries.
+//! [`crate::router`] lays it around all routes; it makes the [`Caller`] that handlers receive.
+//! Knows paths only to tell which are exempt from the CSRF layer.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::FutureExt;
+use http::header::{COOKIE, SET_COOKIE};
+use http::{HeaderMap, StatusCode, Uri};
+use keyward_model::{CsrfFailure, Problem};
+use keyward_services::storage_problem;
+use tracing::Instrument as _;
+
+use crate::caller::Caller;
+use crate::client::{Peer, request_id, text};
+use crate::envelope::Failure;
+use crate::reply::{CsrfRotated, Reply, fail};
+use crate::state::Front;
+use crate::{body, cors, csrf, headers};
+
+const LONGEST_ADDRESS: usize = 8 * 1_024;
+const MOST_HEADERS: usize = 100;
+const MOST_HEADER_BYTES: usize = 16 * 1_024;
+
+/// Lies around the public routes.
+pub(crate) async fn public(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
+    let known = front.enter();
+    let (mut parts, request_body) = request.into_parts();
+    if let Some(answer) = known.site.cors.as_ref().and_then(|rules| cors::preflight(rules, &parts.method, &parts.headers)) {
+        return answer;
+    }
+    if let Some(failure) = too_large(&parts.uri, &parts.headers) {
+        return finish(fail(&failure, request_id(&parts.headers).as_deref()), known.site.https);
+    }
+    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
+    let caller =
+        Caller::new(Arc::clone(&known), parts.method.clone(), parts.uri.clone(), std::mem::take(&mut parts.headers), peer);
+    let caller = Arc::new(caller);
+    parts.extensions.insert(Arc::clone(&caller));
+    let mut answer = match admit(&caller, request_body).await {
+        Ok(request_body) => run(&caller, next, Request::from_parts(parts, request_body)).await,
+        Err(answer) => answer,
+    };
+    if answer.extensions().get::<CsrfRotated>().is_none()
+        && let Some(cookie) = caller.missing_csrf_cookie()
+    {
+        answer.headers_mut().append(SET_COOKIE, cookie);
+    }
+    if let Some(rules) = &known.site.cors {
+        cors::decorate(rules, &caller.headers, answer.headers_mut());
+    }
+    let quiet = known.app.config.public.quiet_health_log;
+    log(&caller, &answer, quiet);
+    finish(answer, known.site.https)
+}
+
+/// Lies around the admin routes: no cookies, no CSRF, no cross-origin requests.
+pub(crate) async fn admin(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
+    let known = front.enter();
+    let (mut parts, request_body) = request.into_parts();
+    let mut answer = if let Some(failure) = too_large(&parts.uri, &parts.headers) {
+        fail(&failure, request_id(&parts.headers).as_deref())
+    } else {
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
+        let headers = std::mem::take(&mut parts.headers);
+        let caller = Arc::new(Caller::new(Arc::clone(&known), parts.method.clone(), parts.uri.clone(), headers, peer));
+        parts.extensions.insert(Arc::clone(&caller));
+        let answer = run(&caller, next, Request::from_parts(parts, request_body)).await;
+        log(&caller, &answer, known.app.config.admin.quiet_health_log);
+        answer
+    };
+    headers::finish_admin(answer.headers_mut());
+    answer
+}
+
+fn finish(mut answer: Response, https: bool) -> Response {
+    headers::finish_public(answer.headers_mut(), https);
+    answer
+}
+
+fn too_large(uri: &Uri, headers: &HeaderMap) -> Option<Failure> {
+    if uri.path_and_query().is_some_and(|text| text.as_str().len() > LONGEST_ADDRESS) {
+        return Some(Failure::bare(StatusCode::URI_TOO_LONG));
+    }
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let large = headers.len() > MOST_HEADERS || bytes > MOST_HEADER_BYTES;
+    large.then(|| Failure::bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE))
+}
+
+/// What is refused before any route is looked at. Gives the body back, read or not.
+async fn admit(caller: &Caller, request_body: Body) -> Result<Body, Response> {
+    if caller.uri.path().contains("//") {
+        return Err(Reply::not_found().send(caller).await);
+    }
+    if let Some(name) = caller.query.repeated() {
+        let reason = format!("The query parameter {name} stands there more than once.");
+        return Err(caller.refuse(Problem::BadRequest { reason }).await);
+    }
+    if caller.exempt || csrf::is_safe(&caller.method) {
+        return Ok(request_body);
+    }
+    let bytes = match body::read(caller, request_body).await {
+        Ok(bytes) => bytes,
+        Err(problem) => return Err(caller.refuse(problem).await),
+    };
+    let payload = body::parse(text(&caller.headers, "content-type").unwrap_or_default(), &bytes).ok();
+    let token = caller.header("x-csrf-token").or_else(|| payload.as_ref().and_then(|payload| payload.csrf_token()));
+    match check(caller, token).await {
+        Ok(()) => Ok(Body::from(bytes)),
+        Err(problem) => Err(caller.refuse(problem).await),
+    }
+}
+
+async fn check(caller: &Caller, token: Option<&str>) -> Result<(), Problem> {
+    if !caller.headers.contains_key(COOKIE) {
+        return Err(Problem::Csrf(CsrfFailure::NoCookies));
+    }
+    let who = caller.who().await.map_err(storage_problem)?;
+    caller.check_csrf(&who, token).map_err(Problem::Csrf)
+}
+
+/// Runs the handler; a panic costs its own request only.
+async fn run(caller: &Caller, next: Next, request: Request) -> Response {
+    // Every line that is written on the way carries the id of its request.
+    let id = caller.request_id().unwrap_or_else(|| caller.app().random().alphanumeric(12));
+    let span = tracing::info_span!("request", id);
+    match AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            // The panic hook has written the cause, together with the id.
+            tracing::error!(method = %caller.method, path = caller.uri.path(), "a request panicked");
+            fail(&Failure::bare(StatusCode::INTERNAL_SERVER_ERROR), caller.request_id().as_deref())
+        }
+    }
+}
+
+/// One line for each request. Never the query: it may hold tokens.
+fn log(caller: &Caller, answer: &Response, quiet_health: bool) {
+    let path = caller.uri.path();
+    if quiet_health && path.contains("/health/") {
+        return;
+    }
+    let request_id = caller.request_id();
+    tracing::debug!(method = %caller.method, path, status = answer.status().as_u16(), request_id, "answered");
+}

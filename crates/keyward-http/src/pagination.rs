@@ -1,0 +1,153 @@
+//! Pages of lists: the query parameters in, the `Link` header out (contract: login 13.8).
+//! Session and schema lists use it; offsets are counted in rows from 0.
+//! Knows no list: how many rows there are is an argument.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::query::Query;
+
+const DEFAULT_SIZE: u64 = 250;
+const LARGEST_SIZE: u64 = 1_000;
+
+/// Which rows are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PageQuery {
+    /// Rows to skip.
+    pub(crate) offset: u64,
+    /// Rows to return, 1 to 1000.
+    pub(crate) size: u64,
+}
+
+/// What a page token says; opaque for clients, the same as in the reference server.
+#[derive(Serialize, Deserialize)]
+struct Token {
+    offset: String,
+    v: u8,
+}
+
+impl PageQuery {
+    /// Reads `page_size` with `page_token`, or `page` (from 0) with `per_page`. Sizes are clamped.
+    ///
+    /// # Errors
+    /// A sentence for developers when a number or token cannot be read.
+    pub(crate) fn read(query: &Query) -> Result<Self, &'static str> {
+        let number = |name: &str| match query.get(name) {
+            None => Ok(None),
+            Some(text) => text.parse::<u64>().map(Some).map_err(|_| "The pagination parameters must be whole numbers."),
+        };
+        let size = match (number("page_size")?, number("per_page")?) {
+            (Some(size), _) | (None, Some(size)) if size > 0 => size.min(LARGEST_SIZE),
+            _ => DEFAULT_SIZE,
+        };
+        let offset = match (query.get("page_token"), number("page")?) {
+            (Some(token), _) => read_token(token).ok_or("The page token cannot be read.")?,
+            (None, page) => page.unwrap_or(0).saturating_mul(size),
+        };
+        // Databases count in signed numbers.
+        Ok(Self { offset: offset.min(i64::MAX as u64), size })
+    }
+
+    /// The `Link` header (RFC 8288) for a list at `path` of `total` rows, of which `returned` are on this page.
+    pub(crate) fn links(self, path: &str, query: &Query, total: u64, returned: usize) -> String {
+        if total <= self.size && self.offset == 0 {
+            return link(path, query, 0, returned as u64, "first");
+        }
+        let page = self.offset / self.size;
+        let last = total.saturating_sub(1) / self.size;
+        let mut links = Vec::new();
+        if page > 0 {
+            links.push(link(path, query, 0, self.size, "first"));
+        }
+        if page < last {
+            links.push(link(path, query, page + 1, self.size, "next"));
+        }
+        if page > 0 {
+            links.push(link(path, query, page - 1, self.size, "prev"));
+        }
+        if page < last {
+            links.push(link(path, query, last, self.size, "last"));
+        }
+        links.join(",")
+    }
+}
+
+fn read_token(token: &str) -> Option<u64> {
+    let token: Token = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+    token.offset.parse().ok()
+}
+
+fn write_token(offset: u64) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::json!({ "offset": offset.to_string(), "v": 2 }).to_string())
+}
+
+fn link(path: &str, query: &Query, page: u64, size: u64, relation: &str) -> String {
+    let mut pairs: Vec<(&str, String)> = query
+        .pairs()
+        .filter(|(name, _)| !matches!(*name, "page" | "page_size" | "page_token" | "per_page"))
+        .map(|(name, value)| (name, value.to_owned()))
+        .collect();
+    pairs.push(("page", page.to_string()));
+    pairs.push(("page_size", size.to_string()));
+    pairs.push(("page_token", write_token(page.saturating_mul(size))));
+    pairs.push(("per_page", size.to_string()));
+    pairs.sort();
+    let text = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    format!("<{path}?{text}>; rel=\"{relation}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str) -> Result<(u64, u64), &'static str> {
+        PageQuery::read(&Query::parse(query)).map(|page| (page.offset, page.size))
+    }
+
+    #[test]
+    fn both_spellings_are_read_and_sizes_clamped() {
+        let token = write_token(40);
+        for (query, expected) in [
+            ("", Ok((0, 250))),
+            ("page_size=10", Ok((0, 10))),
+            ("page_size=0", Ok((0, 250))),
+            ("page_size=5000", Ok((0, 1_000))),
+            ("page=3&per_page=20", Ok((60, 20))),
+            ("per_page=20", Ok((0, 20))),
+            ("page=18446744073709551615&per_page=20", Ok((i64::MAX as u64, 20))),
+            (&format!("page_size=20&page_token={token}"), Ok((40, 20))),
+            ("page_token=broken!", Err("The page token cannot be read.")),
+            ("page=-1", Err("The pagination parameters must be whole numbers.")),
+            ("page_size=ten", Err("The pagination parameters must be whole numbers.")),
+        ] {
+            assert_eq!(read(query), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn relations_depend_on_where_the_page_lies() {
+        for (query, total, returned, relations) in [
+            ("", 0, 0, "first"),
+            ("", 3, 3, "first"),
+            ("page_size=2", 5, 2, "next,last"),
+            ("page=1&per_page=2", 5, 2, "first,next,prev,last"),
+            ("page=2&per_page=2", 5, 1, "first,prev"),
+        ] {
+            let links = PageQuery::read(&Query::parse(query)).expect("readable").links(
+                "/sessions",
+                &Query::parse(query),
+                total,
+                returned,
+            );
+            let found: Vec<_> = links.split("rel=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            assert_eq!(found.join(","), relations, "{links}");
+        }
+        let query = Query::parse("active=true");
+        let page = PageQuery { offset: 0, size: 250 };
+        assert_eq!(
+            page.links("/sessions", &query, 1, 1),
+            format!("</sessions?active=true&page=0&page_size=1&page_token={}&per_page=1>; rel=\"first\"", write_token(0)),
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! One's own sessions: the list, ending one, ending all others (contract: login 13.8).
+//! The handlers tell [`keyward_selfservice::stories::sessions`]; always JSON.
+//! `whoami` has a file of its own.
+
+use axum::Router;
+use axum::extract::{Extension, Path};
+use axum::response::Response;
+use axum::routing::{delete, get};
+use http::StatusCode;
+use http::header::{HeaderName, LINK};
+use keyward_model::{Problem, SessionId};
+use keyward_selfservice::stories::sessions::{self, Page};
+use serde_json::json;
+
+use super::{Called, visit};
+use crate::pagination::PageQuery;
+use crate::query::Query;
+use crate::reply::Reply;
+
+pub(crate) const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
+
+pub(super) fn routes() -> Router {
+    Router::new().route("/sessions", get(list).delete(end_others)).route("/sessions/{id}", delete(end_one))
+}
+
+async fn list(Extension(caller): Called) -> Result<Response, Response> {
+    let page = match PageQuery::read(&caller.query) {
+        Ok(page) => page,
+        Err(reason) => return Ok(caller.refuse_json(Problem::BadRequest { reason: reason.to_owned() }).await),
+    };
+    let call = visit(caller).await?;
+    match sessions::list(call.caller.app(), &call.visit, page.rows()).await {
+        Ok((sessions, total)) => {
+            let reply = listed("/sessions", &call.caller.query, page, &sessions, total);
+            Ok(call.send(reply).await)
+        }
+        Err(problem) => Ok(call.refuse_json(problem).await),
+    }
+}
+
+async fn end_others(Extension(caller): Called) -> Result<Response, Response> {
+    let call = visit(caller).await?;
+    match sessions::revoke_others(call.caller.app(), &call.visit).await {
+        Ok(count) => Ok(call.send(Reply::json(StatusCode::OK, json!({ "count": count }).to_string())).await),
+        Err(problem) => Ok(call.refuse_json(problem).await),
+    }
+}
+
+async fn end_one(Extension(caller): Called, Path(id): Path<String>) -> Result<Response, Response> {
+    let call = visit(caller).await?;
+    match sessions::revoke(call.caller.app(), &call.visit, SessionId::parse(&id)).await {
+        Ok(()) => Ok(call.send(Reply::empty(StatusCode::NO_CONTENT)).await),
+        Err(problem) => Ok(call.refuse_json(problem).await),
+    }
+}
+
+impl PageQuery {
+    /// The page as the stories count it.
+    pub(crate) fn rows(self) -> Page {
+        let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        Page { offset: narrow(self.offset), limit: narrow(self.size) }
+    }
+}
+
+/// A page of a list whose items are JSON already.
+pub(crate) fn listed(path: &str, query: &Query, page: PageQuery, items: &[String], total: u64) -> Reply {
+    Reply::json(StatusCode::OK, format!("[{}]", items.join(",")))
+        .with(TOTAL, total.to_string())
+        .with(LINK, page.links(path, query, total, items.len()))
+}

@@ -1,0 +1,57 @@
+//! The two routers, each with everything around it that a request passes.
+//! The binary and the tests hand them to [`crate::serve`].
+//! Lists of paths stand beside their handlers.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Extension;
+use axum::http::uri::{PathAndQuery, Uri};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use http::{Request, StatusCode};
+use tower::ServiceExt;
+
+use crate::caller::Caller;
+use crate::reply::{Content, Reply};
+use crate::state::{AppState, Front};
+use crate::{admin, front, public};
+
+/// Everything that browsers and apps may ask.
+pub fn public_router(state: AppState) -> Router {
+    public::routes()
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(Front::new(state), front::public))
+}
+
+/// Everything that operators may ask. Never reachable from outside: nobody is asked who they are here.
+/// `/identities` and `/admin/identities` are the same.
+pub fn admin_router(state: AppState) -> Router {
+    let routes = admin::routes()
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(Front::new(state), front::admin));
+    // The path has to be complete before a route is chosen.
+    Router::new().fallback_service(routes.map_request(complete_path))
+}
+
+async fn not_found(Extension(caller): Extension<Arc<Caller>>) -> Response {
+    Reply::not_found().send(&caller).await
+}
+
+async fn wrong_method(Extension(caller): Extension<Arc<Caller>>) -> Response {
+    Reply::new(StatusCode::METHOD_NOT_ALLOWED, Content::Text("405 method not allowed\n")).send(&caller).await
+}
+
+fn complete_path<B>(mut request: Request<B>) -> Request<B> {
+    let path = request.uri().path();
+    if path != "/admin" && !path.starts_with("/admin/") {
+        let text = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+        // The path was valid before, and a longer one is refused later.
+        if let Ok(uri) = format!("/admin{text}").parse::<Uri>() {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}
