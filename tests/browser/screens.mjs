@@ -35,22 +35,21 @@ const PAGES = [
     },
   },
   { name: 'sign-up', open: start('registration') },
-  { name: 'recovery', open: start('recovery') },
   {
-    name: 'recovery-code',
+    name: 'sign-up-refused',
     async open({ page, server, person }) {
-      await start('recovery')({ page, server });
-      await page.fill('[name="email"]', person.email);
-      await submit(page, 'code');
+      await start('registration')({ page, server });
+      await page.fill('[name="traits.email"]', person.email);
+      await page.fill('[name="password"]', 'short');
+      await submit(page, 'password');
     },
   },
-  { name: 'verification', open: start('verification') },
   { name: 'error', open: ({ page, server }) => page.goto(`${server.origin}/self-service/login/browser?return_to=https://elsewhere.example/`) },
   { name: 'settings', signedIn: true, open: start('settings') },
   { name: 'step-up', signedIn: true, open: ({ page, server }) => page.goto(`${server.origin}/self-service/login/browser?refresh=true`) },
   { name: 'sessions', signedIn: true, open: account('/sessions', '/devices') },
-  { name: 'history', signedIn: true, open: account('/history') },
-  { name: 'mailbox', open: ({ page, server }) => page.goto(server.mailbox) },
+  { name: 'home', signedIn: true, open: ({ page, server }) => page.goto(`${server.origin}/ui/`) },
+  { name: 'not-found', open: ({ page, server }) => page.goto(`${server.origin}/ui/nothing-here`) },
 ];
 
 const wanted = process.argv.slice(2);

@@ -16,14 +16,16 @@ const UNTIL_STOPPED_MS = 15_000;
 
 /**
  * A `quickstart` on free ports. `signIn` is the address that it printed, `origin` is where its pages live.
- * Always call `stop`, which fails when the program does not end cleanly.
+ * `env` overrides configuration keys. Always call `stop`, which fails when the program does not end cleanly.
  */
-export async function startServer() {
+export async function startServer({ env = {} } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'keyward-walk-'));
   const [port, adminPort] = await freePorts(2);
   const program = process.env.KEYWARD_TEST_SERVER ?? BUILT;
   const options = ['quickstart', '--port', `${port}`, '--admin-port', `${adminPort}`, '--data', join(folder, 'data')];
-  const child = spawn(program, options, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  // The breach lookup would only wait for a network that tests do not use.
+  const settings = { SELFSERVICE_METHODS_PASSWORD_CONFIG_HAVEIBEENPWNED_ENABLED: 'false', ...env };
+  const child = spawn(program, options, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...settings } });
 
   const log = [];
   const ended = new Promise((resolve) => {

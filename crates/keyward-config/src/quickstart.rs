@@ -23,7 +23,7 @@ pub const DEFAULT_SCHEMA: &str = r#"{
         "email": {
           "type": "string",
           "format": "email",
-          "title": "E-Mail",
+          "title": "Email address",
           "minLength": 3,
           "maxLength": 320,
           "ory.sh/kratos": {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use keyward_config::{
     Config, ConfigErrors, DEFAULT_SCHEMA, Flags, HashAlgorithm, Hook, Loaded, LogFormat, LogLevel, Quickstart, Reauthentication,
-    RequiredAal, SameSite, Source, WarningKind, load,
+    SameSite, Source, WarningKind, load,
 };
-use keyward_model::{Secret, Span};
+use keyward_model::{RequiredAal, Secret, Span};
 
 const BASE: &str = "\
 dsn: memory

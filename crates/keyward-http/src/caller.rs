@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
-use keyward_model::{FlowId, Lang, Problem, Time};
+use keyward_model::{FlowId, FlowType, Lang, Problem, Time};
 use keyward_selfservice::{Client, Guard, Visit};
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::continuity::Held;
@@ -223,17 +223,13 @@ impl Caller {
             session: who.active,
             client: self.client(),
             lang: self.lang(),
+            flow_type: None,
             held: self
                 .cookies()
                 .find(|(name, _)| *name == cookies::CONTINUITY)
                 .map_or_else(Held::default, |(_, value)| cookies::open_held(&app.keys, value)),
         };
         Ok(Call { held: visit.held.clone(), visit, token: who.token, conflict: who.conflict, caller: self })
-    }
-
-    /// No cookie but a network's, no origin, and no wish for pages: no browser looks like this.
-    fn is_native(&self) -> bool {
-        self.header("x-session-token").is_some() || (csrf::api_guard(&self.headers).is_ok() && !self.wants.names_html)
     }
 
     pub(crate) fn refusal_door(&self) -> Door {
@@ -258,7 +254,7 @@ impl Caller {
                 Step::Init | Step::Submit => Door::Html,
             },
             refusal,
-            late: if self.is_native() { Door::Api } else { refusal },
+            late: refusal,
             scripted: self.is_scripted(),
             return_to: self.query.get("return_to"),
             token: None,
@@ -300,7 +296,10 @@ impl Call {
     pub(crate) async fn answer(self, kind: Kind, step: Step, said: Result<impl IntoSaid, Problem>) -> Response {
         let said = said.and_then(IntoSaid::into_said);
         let token = self.token.as_ref().map(|token| token.reveal().as_str());
-        let scene = Scene { token, ..self.caller.scene(kind, step) };
+        let mut scene = Scene { token, ..self.caller.scene(kind, step) };
+        if self.visit.flow_type == Some(FlowType::Api) {
+            scene.late = Door::Api;
+        }
         let reply = answer::answer(&self.caller.site().addresses, scene, said);
         self.send(reply).await
     }

@@ -21,8 +21,8 @@ pub use chance::{Clock, Random};
 pub use demand::{Demand, Operation, RequiredAal, SettingsRules, demand, flow_admits};
 pub use factors::{Aal, AuthMethod, CodeUse, CredentialType, Factors, Proof, session_aal};
 pub use flow::{
-    ContinueWith, EntryState, Flow, FlowOrigin, FlowType, Kind, Login, LoginExtra, Memory, Owner, Registration, RegistrationExtra,
-    Settings, SettingsExtra, SettingsState,
+    ContinueWith, EntryState, Flow, FlowOrigin, FlowType, Kind, Login, LoginExtra, Memory, Owner, Registration,
+    RegistrationExtra, Settings, SettingsExtra, SettingsState,
 };
 pub use form::{Field, Form, FormError, FormErrors};
 pub use id::{AddressId, ContainerId, CredentialId, DeviceId, ErrorId, EventId, FlowId, GrantId, IdentityId, SessionId};

@@ -1,4 +1,4 @@
-//! The stylesheet and the script, embedded, with the hash of their content in their names.
+//! The stylesheet, the script and the icon, embedded, with the hash of their content in their names.
 //! The HTTP floor serves them under [`ASSET_DIRECTORY`] and may mark them immutable (RFC 8246).
 //! Pages link to them by name; nothing else is served from here.
 
@@ -43,9 +43,12 @@ static STYLESHEET: LazyLock<Named> =
 static SCRIPT: LazyLock<Named> =
     LazyLock::new(|| Named::new("keyward", "js", "text/javascript; charset=utf-8", include_bytes!("../assets/keyward.js")));
 
+static ICON: LazyLock<Named> =
+    LazyLock::new(|| Named::new("keyward", "svg", "image/svg+xml", include_bytes!("../assets/icon.svg")));
+
 /// Finds an asset by its file name, for example `keyward.0123456789abcdef.css`; leading directories are not accepted.
 pub fn asset(name: &str) -> Option<Asset> {
-    [&*STYLESHEET, &*SCRIPT].into_iter().find(|known| known.name == name).map(|known| Asset {
+    [&*STYLESHEET, &*SCRIPT, &*ICON].into_iter().find(|known| known.name == name).map(|known| Asset {
         content_type: known.content_type,
         bytes: known.bytes,
         hash: &known.hash,
@@ -60,6 +63,11 @@ pub fn stylesheet_name() -> &'static str {
 /// File name of the script of this build.
 pub fn script_name() -> &'static str {
     &SCRIPT.name
+}
+
+/// File name of the icon of this build.
+pub(crate) fn icon_name() -> &'static str {
+    &ICON.name
 }
 
 #[cfg(test)]

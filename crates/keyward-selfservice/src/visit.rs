@@ -24,6 +24,8 @@ pub struct Visit {
     pub client: Client,
     /// The language of messages.
     pub lang: Lang,
+    /// Who talks through the flow, once a story has found it: decides how refusals are answered.
+    pub flow_type: Option<keyward_model::FlowType>,
     /// Paused payloads that this browser holds. Stories hand it back changed.
     pub held: Held,
 }

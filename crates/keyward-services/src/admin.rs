@@ -3,8 +3,8 @@
 //! Uses the same one writer as everybody else: nothing here invents rows of its own.
 
 use keyward_model::{
-    Audience, CredentialType, IdentityId, IdentitySnapshot, IdentityState, Problem, Secret, Session, Time, Via,
-    WireIdentity, schema_url,
+    Audience, CredentialType, IdentityId, IdentitySnapshot, IdentityState, Problem, Secret, Session, Time, Via, WireIdentity,
+    schema_url,
 };
 use keyward_store::{Batch, Liveness, PageStart, Refusal, StoreError, UniqueConflict};
 use serde::Deserialize;
@@ -151,7 +151,8 @@ async fn password_edit(app: &App, config: PasswordConfig) -> Result<Vec<Credenti
             PasswordError::Problem(problem) => problem,
         })?,
         (None, Some(hash)) => {
-            hashing::recognise(hash.reveal()).map_err(|refusal| bad_request(format!("The password hash cannot be used: {refusal}.")))?;
+            hashing::recognise(hash.reveal())
+                .map_err(|refusal| bad_request(format!("The password hash cannot be used: {refusal}.")))?;
             hash
         }
         (None, None) => return Ok(Vec::new()),
@@ -231,7 +232,10 @@ pub async fn list_identities(app: &App, query: ListQuery) -> Result<ListedIdenti
         app.store.list_identities(start, query.limit).await.map_err(storage_problem)?
     };
     let full = u32::try_from(found.len()).unwrap_or(u32::MAX) >= query.limit;
-    let next = found.last().map(|last| last.identity.id).filter(|_| full && query.ids.is_empty() && query.credentials_identifier.is_none());
+    let next = found
+        .last()
+        .map(|last| last.identity.id)
+        .filter(|_| full && query.ids.is_empty() && query.credentials_identifier.is_none());
     let with_credentials = !query.include.is_empty() || query.credentials_identifier.is_some();
     let identities = found.iter().map(|identity| admin_form(app, identity, &query.include, with_credentials)).collect();
     Ok(ListedIdentities { identities, next, total })
@@ -252,7 +256,12 @@ pub async fn delete_identity(app: &App, client: &Client, id: IdentityId) -> Resu
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn identity_sessions(app: &App, id: IdentityId, active: Option<bool>, page: (u32, u32)) -> Result<(Vec<String>, u64), Problem> {
+pub async fn identity_sessions(
+    app: &App,
+    id: IdentityId,
+    active: Option<bool>,
+    page: (u32, u32),
+) -> Result<(Vec<String>, u64), Problem> {
     let now = app.now();
     let liveness = match active {
         None => Liveness::Any,

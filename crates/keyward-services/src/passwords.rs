@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::App;
 use crate::breach::BreachVerdict;
-use crate::hashing::{HashError, Verdict};
 pub use crate::hashing::Lane;
+use crate::hashing::{HashError, Verdict};
 use crate::password_policy::{PasswordPolicy, PasswordViolation};
 
 /// Why a password is not taken.
@@ -27,10 +27,8 @@ pub enum PasswordError {
 pub async fn check_policy(app: &App, password: &Secret<String>, identifiers: &[String]) -> Result<(), PasswordError> {
     app.hasher.check_length(password).map_err(error)?;
     let method = &app.config.selfservice.methods.password;
-    let policy = PasswordPolicy {
-        min_length: method.min_password_length,
-        similarity_check: method.identifier_similarity_check_enabled,
-    };
+    let policy =
+        PasswordPolicy { min_length: method.min_password_length, similarity_check: method.identifier_similarity_check_enabled };
     policy.check(password.reveal(), identifiers.iter().map(String::as_str)).map_err(|violation| {
         PasswordError::Refused(match violation {
             PasswordViolation::TooShort { min_length, actual_length } => {

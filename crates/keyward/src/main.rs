@@ -1,1 +1,68 @@
-fn main() {}
+//! The `keyward` program: serves, prepares the database, or starts a quick local trial.
+//! People and process managers call it; its command line follows Kratos', so that start scripts keep working.
+//! Knows how to put the floors together and nothing of what they do.
+
+mod cli;
+mod generate;
+mod migrate;
+mod quickstart;
+mod serve;
+mod system;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let command = cli::Cli::parse().command;
+    let outcome = match command {
+        cli::Command::Serve(arguments) => serve::run(&arguments),
+        cli::Command::Quickstart(arguments) => quickstart::run(&arguments),
+        cli::Command::Migrate { what: cli::Migrate::Sql(arguments) } => migrate::run(&arguments),
+        cli::Command::Generate { what } => generate::run(what),
+        cli::Command::Version => {
+            println!("{}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("keyward: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A sentence for the person at the terminal. The program ends with it.
+#[derive(Debug)]
+pub(crate) struct Failure(String);
+
+impl Failure {
+    /// What was tried, and what stood in the way, cause by cause.
+    pub(crate) fn new(what: &str, error: &dyn std::error::Error) -> Self {
+        let mut text = format!("{what}: {error}");
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        Self(text)
+    }
+
+    /// A sentence of its own.
+    pub(crate) fn say(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}

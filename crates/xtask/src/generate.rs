@@ -13,10 +13,8 @@ use crate::step;
 type Generated = (&'static [&'static str], &'static str);
 
 /// One line for each file: `(&["generate", "messages"], "docs/wire/messages.md")`.
-const GENERATED: &[Generated] = &[
-    (&["generate", "messages"], "docs/reference/messages.md"),
-    (&["generate", "config-keys"], "docs/reference/config-keys.md"),
-];
+const GENERATED: &[Generated] =
+    &[(&["generate", "messages"], "docs/reference/messages.md"), (&["generate", "config-keys"], "docs/reference/config-keys.md")];
 
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     let check = match arguments {

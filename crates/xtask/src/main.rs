@@ -7,6 +7,7 @@ mod cases;
 mod chromium;
 mod failure;
 mod generate;
+mod house;
 mod http;
 mod json;
 mod machine;

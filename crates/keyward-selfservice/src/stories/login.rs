@@ -62,6 +62,7 @@ pub async fn create(app: &App, visit: &mut Visit, flow_type: FlowType, request_u
 /// For an unknown or expired flow, and in another browser than the one that opened it.
 pub async fn fetch(app: &App, visit: &mut Visit, id: Option<FlowId>) -> Result<LoginOutcome, Problem> {
     let flow = find(app, id.ok_or(Problem::FlowNotFound)?).await?;
+    visit.flow_type = Some(flow.flow_type);
     same_browser(flow.flow_type, flow.extra.browser.as_deref(), visit)?;
     if flow.is_expired(visit.now) {
         return Err(Problem::FlowGone { flow_type: flow.flow_type, return_to: flow.query("return_to") });
@@ -75,6 +76,7 @@ pub async fn fetch(app: &App, visit: &mut Visit, id: Option<FlowId>) -> Result<L
 /// Everything that is not shown on the form itself.
 pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted: Submitted) -> Result<LoginOutcome, Problem> {
     let mut flow = find(app, id.ok_or(Problem::FlowIdMalformed)?).await?;
+    visit.flow_type = Some(flow.flow_type);
     match &visit.session {
         Some(active) if !flow.extra.refresh && flow.extra.requested_aal <= active.session.aal => {
             let errors =

@@ -57,6 +57,7 @@ pub async fn create(
 /// For an unknown or expired flow, and in another browser than the one that opened it.
 pub async fn fetch(app: &App, visit: &mut Visit, id: Option<FlowId>) -> Result<RegistrationOutcome, Problem> {
     let flow = find(app, id.ok_or(Problem::FlowNotFound)?).await?;
+    visit.flow_type = Some(flow.flow_type);
     same_browser(flow.flow_type, flow.extra.browser.as_deref(), visit)?;
     if flow.is_expired(visit.now) {
         return Err(Problem::FlowGone { flow_type: flow.flow_type, return_to: flow.query("return_to") });
@@ -75,6 +76,7 @@ pub async fn submit(
     submitted: Submitted,
 ) -> Result<RegistrationOutcome, Problem> {
     let mut flow = find(app, id.ok_or(Problem::FlowIdMalformed)?).await?;
+    visit.flow_type = Some(flow.flow_type);
     if !app.config.selfservice.flows.registration.enabled {
         return Err(Problem::FlowDisabled);
     }

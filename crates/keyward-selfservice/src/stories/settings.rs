@@ -57,6 +57,7 @@ pub async fn create(app: &App, visit: &mut Visit, flow_type: FlowType, request_u
 pub async fn fetch(app: &App, visit: &mut Visit, id: Option<FlowId>) -> Result<SettingsOutcome, Problem> {
     let active = gate::session(visit)?.clone();
     let flow = find(app, id.ok_or(Problem::FlowNotFound)?).await?;
+    visit.flow_type = Some(flow.flow_type);
     gate::ownership(&flow, active.session.identity_id)?;
     gate::level(app, &active, Some(gate::page_url(ui_url(app), flow.id)))?;
     if flow.is_expired(visit.now) {
@@ -73,6 +74,7 @@ pub async fn fetch(app: &App, visit: &mut Visit, id: Option<FlowId>) -> Result<S
 pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted: Submitted) -> Result<SettingsOutcome, Problem> {
     let active = gate::session(visit)?.clone();
     let mut flow = find(app, id.ok_or(Problem::FlowIdMalformed)?).await?;
+    visit.flow_type = Some(flow.flow_type);
     gate::level(app, &active, Some(gate::submit_url(app, &flow)))?;
     if let Err(problem) = gate::ownership(&flow, active.session.identity_id) {
         let event =

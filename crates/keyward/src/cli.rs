@@ -1,0 +1,102 @@
+//! The command line, as types.
+//! `main` parses it and hands each command its arguments.
+//! Flags that Kratos has and Keyward does not need yet are accepted, so that start scripts keep working.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// An identity server: sign-up, sign-in and everything people do to their own account.
+#[derive(Debug, Parser)]
+#[command(name = "keyward", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a complete server on a new local database: nothing to configure.
+    Quickstart(Quickstart),
+    /// Serve with a configuration.
+    Serve(Serve),
+    /// Prepare a database.
+    Migrate {
+        #[command(subcommand)]
+        what: Migrate,
+    },
+    /// Print a generated document of the repository.
+    #[command(hide = true)]
+    Generate {
+        /// Which one.
+        what: Generated,
+    },
+    /// Print the version.
+    Version,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Quickstart {
+    /// Port for people and apps; 4433 at first, then as before.
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// Port for administration; 4434 at first, then as before.
+    #[arg(long)]
+    pub(crate) admin_port: Option<u16>,
+    /// Folder for the database, the configuration and the secrets.
+    #[arg(long, default_value = "keyward-data")]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Accepted for Kratos' `serve all`.
+    #[arg(hide = true, value_parser = ["all"])]
+    pub(crate) what: Option<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigFiles,
+    /// Development mode: cookies without `Secure`, cheap hashing allowed, generated secrets. Never in production.
+    #[arg(long)]
+    pub(crate) dev: bool,
+    /// Deliver mail from this process.
+    #[arg(long)]
+    pub(crate) watch_courier: bool,
+    /// Accepted and without effect: Keyward sends nothing home.
+    #[arg(long, hide = true)]
+    pub(crate) sqa_opt_out: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigFiles {
+    /// A configuration file (YAML or JSON); later ones win. May be given several times.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Migrate {
+    /// Bring the tables of the database up to this version.
+    Sql(MigrateSql),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateSql {
+    /// The database, or `up`; without it the configuration or, with -e, the environment says which.
+    pub(crate) target: Vec<String>,
+    /// Take the database from the environment variable DSN.
+    #[arg(short = 'e', long)]
+    pub(crate) read_from_env: bool,
+    /// Do not ask.
+    #[arg(short = 'y', long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) config: ConfigFiles,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Generated {
+    /// Every message with its id and sentences.
+    Messages,
+    /// Every configuration key and what becomes of it.
+    ConfigKeys,
+}
