@@ -1,0 +1,7 @@
+//! The settings flow.
+
+mod faults;
+mod password;
+mod privilege;
+mod profile;
+mod start;
