@@ -30,6 +30,6 @@ pub use report::{ConfigErrors, Place, Problem, Warning, WarningKind};
 pub use return_to::{ReturnToForbidden, ReturnUrls};
 pub use settings::{
     After, AfterMethod, Argon2, BaseUrl, Config, Cookies, Cors, FeatureFlags, Flow, Flows, HashAlgorithm, Hashers, Identity,
-    Listener, Log, LogFormat, LogLevel, LogoutFlow, MailedFlow, MailedStrategy, PublicListener, RawSettings, Reauthentication,
-    RegistrationFlow, SameSite, SchemaSource, Secrets, Selfservice, Session, SettingsFlow, Tls,
+    Listener, Log, LogFormat, LogLevel, LogoutFlow, MailedFlow, MailedStrategy, PageAddress, PublicListener, RawSettings,
+    Reauthentication, RegistrationFlow, SameSite, SchemaSource, Secrets, Selfservice, Session, SettingsFlow, Tls,
 };

@@ -16,7 +16,7 @@ use crate::report::{Report, WarningKind};
 use crate::resolve::Reader;
 use crate::return_to::ReturnUrls;
 use crate::settings::{
-    After, AfterMethod, BaseUrl, Flow, Flows, LogoutFlow, MailedFlow, MailedStrategy, RawSettings, Reauthentication,
+    After, AfterMethod, BaseUrl, Flow, Flows, LogoutFlow, MailedFlow, MailedStrategy, PageAddress, RawSettings, Reauthentication,
     RegistrationFlow, Selfservice, SettingsFlow,
 };
 
@@ -125,13 +125,16 @@ fn outcome(node: &Node) -> (Option<String>, Vec<Hook>) {
     (url.map(str::to_owned), hooks::read(node.find("hooks")))
 }
 
-/// The configured page, made absolute, or the built-in one.
-fn ui_url(reader: Reader<'_>, public: &BaseUrl, name: &str, report: &mut Report) -> Url {
+/// The configured page, a relative one as it is written, or the built-in one.
+fn ui_url(reader: Reader<'_>, public: &BaseUrl, name: &str, report: &mut Report) -> PageAddress {
     let key = format!("selfservice.flows.{name}.ui_url");
-    let built_in = || Url::parse(&public.join(&format!("/ui/{name}"))).unwrap_or_else(|_| public.url().clone());
+    let page = |url: Url| PageAddress { text: url.to_string(), url };
+    let built_in = || page(Url::parse(&public.join(&format!("/ui/{name}"))).unwrap_or_else(|_| public.url().clone()));
     let Some(text) = reader.text(&key).filter(|text| !text.is_empty()) else { return built_in() };
-    match absolute(public, text) {
-        Some(url) if matches!(url.scheme(), "http" | "https") => url,
+    match (Url::parse(text), absolute(public, text)) {
+        (Ok(url), _) if matches!(url.scheme(), "http" | "https") => page(url),
+        // A path. What names another host without a scheme is no path.
+        (Err(_), Some(url)) if url.origin() == public.url().origin() => PageAddress { text: text.to_owned(), url },
         _ => {
             report.refuse(&reader.place(&key), key, "expected the http or https URL of a page, or a path");
             built_in()

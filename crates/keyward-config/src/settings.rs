@@ -110,6 +110,31 @@ impl BaseUrl {
     }
 }
 
+/// The address of a page, as written: a relative one stays relative where browsers are sent to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageAddress {
+    pub(crate) text: String,
+    pub(crate) url: Url,
+}
+
+impl PageAddress {
+    /// What browsers are told.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Where that is, seen from the public base URL.
+    pub const fn url(&self) -> &Url {
+        &self.url
+    }
+}
+
+impl fmt::Display for PageAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// One listening port.
 #[derive(Debug, Clone)]
 pub struct Listener {
@@ -344,7 +369,7 @@ pub struct Flows {
     /// Sign-out.
     pub logout: LogoutFlow,
     /// The page that shows stored errors.
-    pub error_ui_url: Url,
+    pub error_ui_url: PageAddress,
     /// Recovery of an account.
     pub recovery: MailedFlow,
     /// Verification of an address.
@@ -355,7 +380,7 @@ pub struct Flows {
 #[derive(Debug, Clone)]
 pub struct Flow {
     /// The page that renders the flow; the built-in one when none is configured.
-    pub ui_url: Url,
+    pub ui_url: PageAddress,
     /// How long a flow may be submitted.
     pub lifespan: Span,
     /// Hooks that run when a flow is made.

@@ -28,6 +28,9 @@ use crate::{client, cookies, csrf};
 /// More session cookies than this are somebody's attack; the rest is not looked at.
 const MOST_SESSION_COOKIES: usize = 4;
 
+/// The right one may stand behind one that was planted or left over from another path; beyond these nobody looks.
+const MOST_CONTINUITY_COOKIES: usize = 4;
+
 /// One request, before anybody looked at the database.
 pub(crate) struct Caller {
     known: Arc<Known>,
@@ -226,8 +229,11 @@ impl Caller {
             flow_type: None,
             held: self
                 .cookies()
-                .find(|(name, _)| *name == cookies::CONTINUITY)
-                .map_or_else(Held::default, |(_, value)| cookies::open_held(&app.keys, value)),
+                .filter(|(name, _)| *name == cookies::CONTINUITY)
+                .take(MOST_CONTINUITY_COOKIES)
+                .map(|(_, value)| cookies::open_held(&app.keys, value))
+                .find(|held| !held.0.is_empty())
+                .unwrap_or_default(),
         };
         Ok(Call { held: visit.held.clone(), visit, token: who.token, conflict: who.conflict, caller: self })
     }

@@ -98,11 +98,11 @@ impl Site {
             error_ui: flows.error_ui_url.to_string(),
         };
         let pages = [
-            &flows.login.ui_url,
-            &flows.registration.flow.ui_url,
-            &flows.settings.flow.ui_url,
-            &flows.recovery.flow.ui_url,
-            &flows.verification.flow.ui_url,
+            flows.login.ui_url.url(),
+            flows.registration.flow.ui_url.url(),
+            flows.settings.flow.ui_url.url(),
+            flows.recovery.flow.ui_url.url(),
+            flows.verification.flow.ui_url.url(),
         ];
         let built_in =
             [("login", &addresses.login_ui), ("registration", &addresses.registration_ui), ("settings", &addresses.settings_ui)];

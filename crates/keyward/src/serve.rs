@@ -12,6 +12,7 @@ use keyward_model::{Random, Secret};
 use keyward_services::App;
 use keyward_store::Store;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::Failure;
@@ -75,6 +76,8 @@ pub(crate) fn serve(mut loaded: Loaded, start: Start, ready: impl FnOnce(&Ready)
 }
 
 async fn run_server(loaded: Loaded, start: Start, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
+    // Caught before anything can be reached, so that a stop right after the start is an orderly one.
+    let signals = StopSignals::catch()?;
     let config = loaded.config;
     let store = Store::open(config.dsn.reveal()).await.map_err(|error| Failure::new("cannot open the database (dsn)", &error))?;
     match start {
@@ -100,7 +103,7 @@ async fn run_server(loaded: Loaded, start: Start, ready: impl FnOnce(&Ready)) ->
     let state: keyward_http::AppState = Arc::new(ArcSwap::from_pointee(app));
     // Both ports are bound, so clients are queued from now on even where the first one is not accepted yet.
     ready(&Ready { public: base });
-    keyward_http::serve(public, admin, state, stop_signal()).await.map_err(|error| Failure::new("cannot serve", &error))
+    keyward_http::serve(public, admin, state, signals.wait()).await.map_err(|error| Failure::new("cannot serve", &error))
 }
 
 async fn bind(which: &str, host: &str, port: u16) -> Result<TcpListener, Failure> {
@@ -109,18 +112,25 @@ async fn bind(which: &str, host: &str, port: u16) -> Result<TcpListener, Failure
     })
 }
 
-/// Resolves on SIGTERM and Ctrl-C.
-async fn stop_signal() {
-    let interrupted = tokio::signal::ctrl_c();
-    let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
-        let _ = interrupted.await;
-        return;
-    };
-    tokio::select! {
-        _ = interrupted => {}
-        _ = terminated.recv() => {}
+/// SIGTERM and Ctrl-C, caught from the moment this is made.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    fn catch() -> Result<Self, Failure> {
+        let catch = |kind| signal(kind).map_err(|error| Failure::new("cannot catch signals", &error));
+        Ok(Self { interrupt: catch(SignalKind::interrupt())?, terminate: catch(SignalKind::terminate())? })
     }
-    tracing::info!("Stopping: open requests are answered first");
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        tracing::info!("Stopping: open requests are answered first");
+    }
 }
 
 fn log_to_stderr(loaded: &Loaded) {

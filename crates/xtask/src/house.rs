@@ -79,8 +79,7 @@ fn one_provider_of_cryptography_and_no_openssl() {
 }
 
 fn cargo(arguments: &[&str]) -> String {
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(program).args(arguments).output().expect("cargo runs");
+    let output = Command::new(env!("CARGO")).args(arguments).output().expect("cargo runs");
     assert!(output.status.success(), "cargo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -193,17 +193,15 @@ pub trait RegistrationMethod: Sync {
     ) -> Step<'a, Result<Applicant, Refusal>>;
 }
 
-/// The submitted traits as echoes for their nodes: one per leaf, so that a refused form shows what was typed.
-pub(crate) fn echo_traits(schema: &IdentitySchema, body: &Payload) -> Vec<(String, Value)> {
+/// The submitted traits as echoes for their nodes: one per leaf, so that a refused form shows what was typed; `None` where
+/// nothing was.
+pub(crate) fn echo_traits(schema: &IdentitySchema, body: &Payload) -> Vec<(String, Option<Value>)> {
     let traits = schema.decode_traits(body);
     schema
         .trait_nodes(Group::Default, &traits)
         .into_iter()
         .filter_map(|node| match &node.attributes {
-            keyward_model::Attributes::Input(input) => {
-                // What was emptied is shown empty, not as it is stored.
-                Some((input.name.clone(), input.value.clone().unwrap_or_else(|| Value::String(String::new()))))
-            }
+            keyward_model::Attributes::Input(input) => Some((input.name.clone(), input.value.clone())),
             _ => None,
         })
         .collect()

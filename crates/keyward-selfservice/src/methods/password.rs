@@ -109,7 +109,7 @@ impl LoginMethod for Password {
             None => {
                 let schema = crate::stories::entry_schema(context.app, context.flow.extra.identity_schema.as_deref());
                 let title = schema.and_then(IdentitySchema::identifier_title);
-                let label = title.map_or_else(|| Message::plain(1_070_004), |title| Message::title(title, "identifier"));
+                let label = title.map_or_else(|| Message::plain(1_070_004), |(title, name)| Message::title(title, name));
                 let identifier =
                     Node::input(Group::Default, "identifier", InputType::Text).value("".into()).required(true).label(label);
                 vec![identifier, field, submit(1_010_022)]

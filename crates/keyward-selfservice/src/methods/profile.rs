@@ -46,7 +46,9 @@ impl SettingsMethod for Profile {
     }
 
     fn echo(&self, context: &SettingsContext<'_>, body: &Payload) -> Vec<(String, Value)> {
-        super::echo_traits(context.schema, body)
+        // What was emptied is shown empty, not as it is stored.
+        let shown = |value: Option<Value>| value.unwrap_or_else(|| Value::String(String::new()));
+        super::echo_traits(context.schema, body).into_iter().map(|(name, value)| (name, shown(value))).collect()
     }
 }
 

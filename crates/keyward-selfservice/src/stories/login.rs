@@ -132,6 +132,7 @@ async fn prove(
         return Err(FormErrors::global(Message::plain(4_010_002)).into());
     }
     let proven = method.prove(&LoginContext { app, visit, flow }, body).await?;
+    flow.extra.active = Some(method.id().to_owned());
     if proven.identity.identity.state != IdentityState::Active {
         return Err(FormErrors::global(Message::plain(4_010_011)).into());
     }
@@ -266,11 +267,16 @@ pub(super) fn new_session(
 async fn refuse(
     app: &App,
     visit: &Visit,
-    mut flow: Flow<Login>,
+    flow: Flow<Login>,
     method: Option<&dyn LoginMethod>,
     errors: FormErrors,
     echo: Vec<(String, serde_json::Value)>,
 ) -> Result<LoginOutcome, Problem> {
+    // The attempt may have left the flow half rewritten in memory: what is shown starts from what is stored.
+    // Which method it was is told only once it had proved somebody.
+    let active = flow.extra.active;
+    let mut flow = find(app, flow.id).await?;
+    flow.extra.active = active;
     flow.form.clear();
     for (node, value) in echo {
         flow.form.echo(node, value);
@@ -280,7 +286,6 @@ async fn refuse(
     let mut batch = Batch::new();
     let mut event = Event::refused(EventKind::LoginFailed, "form").flow(flow.id);
     if let Some(method) = method {
-        flow.extra.active = Some(method.id().to_owned());
         event = event.method(method.id());
     }
     event.write(app, &visit.client, visit.now, &mut batch);

@@ -12,7 +12,7 @@ use keyward_model::{ContinueWith, Flow, FlowType, Form, Kind, Memory, Message, N
 use keyward_services::audit::{Client, Event, EventKind};
 use keyward_services::schema::IdentitySchema;
 use keyward_services::{App, flow_rows, storage_problem};
-use keyward_store::Batch;
+use keyward_store::{Batch, Refusal as Guarded, StoreError};
 
 use crate::visit::Visit;
 
@@ -55,10 +55,24 @@ async fn replace_expired<K: Kind>(app: &App, mut replacement: Flow<K>, expired: 
     }
 }
 
-/// Stores what a refused form shows.
+/// How often a refused form is stored anew when another submit of the same flow was faster.
+const FORM_ATTEMPTS: u32 = 3;
+
+/// Stores what a refused form shows, together with `batch`. What another submit of the flow did in the meantime stays; when
+/// there is no end of them, this form is only shown, and `batch` is written alone.
 async fn store_form<K: Kind>(app: &App, flow: &mut Flow<K>, batch: Batch) -> Result<(), Problem> {
-    let mut batch = batch;
-    flow_rows::update(app, flow, &mut batch);
+    for _ in 0..FORM_ATTEMPTS {
+        let mut whole = batch.clone();
+        flow_rows::update(app, flow, &mut whole);
+        match app.store.commit(whole).await {
+            Err(StoreError::Refused(Guarded::VersionConflict)) => {
+                let stored = flow_rows::find::<K>(app, flow.id).await.map_err(storage_problem)?;
+                let stored = stored.ok_or(Problem::FlowNotFound)?;
+                (flow.version, flow.state, flow.memory) = (stored.version, stored.state, stored.memory);
+            }
+            outcome => return outcome.map_err(storage_problem),
+        }
+    }
     app.store.commit(batch).await.map_err(storage_problem)
 }
 

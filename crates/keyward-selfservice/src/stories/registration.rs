@@ -99,7 +99,7 @@ pub async fn submit(
     let method = REGISTRATION.iter().copied().find(|method| method.claims(&body));
     match apply(app, visit, &mut flow, schema, method, &body).await {
         Ok(registered) => Ok(Outcome::Done(registered)),
-        Err(Refusal::Form(errors)) => refuse(app, visit, flow, method, errors, echo_traits(schema, &body)).await,
+        Err(Refusal::Form(errors)) => refuse(app, visit, flow, method, errors, typed(schema, &body)).await,
         Err(Refusal::Problem(problem)) => {
             if let Problem::Csrf(_) = problem {
                 note(app, &visit.client, visit.now, Event::refused(EventKind::CsrfRefused, "csrf").flow(flow.id)).await;
@@ -107,6 +107,11 @@ pub async fn submit(
             Err(problem)
         }
     }
+}
+
+/// What a refused form shows again; there is nothing stored that it could show instead.
+fn typed(schema: &IdentitySchema, body: &Payload) -> Vec<(String, Value)> {
+    echo_traits(schema, body).into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 async fn apply(
@@ -191,11 +196,13 @@ async fn apply(
 async fn refuse(
     app: &App,
     visit: &Visit,
-    mut flow: Flow<Registration>,
+    flow: Flow<Registration>,
     method: Option<&dyn RegistrationMethod>,
     errors: FormErrors,
     echo: Vec<(String, Value)>,
 ) -> Result<RegistrationOutcome, Problem> {
+    // The attempt may have left the flow half rewritten in memory: what is shown starts from what is stored.
+    let mut flow = find(app, flow.id).await?;
     flow.form.clear();
     for (node, value) in echo {
         flow.form.echo(node, value);
@@ -204,7 +211,6 @@ async fn refuse(
     let mut batch = Batch::new();
     let mut event = Event::refused(EventKind::RegistrationFailed, "form").flow(flow.id);
     if let Some(method) = method {
-        flow.extra.active = Some(method.id().to_owned());
         event = event.method(method.id());
     }
     event.write(app, &visit.client, visit.now, &mut batch);

@@ -3,8 +3,8 @@
 //! Read [`submit`] top to bottom: it is the whole story of a change, from the door to the commit.
 
 use keyward_model::{
-    Flow, FlowId, FlowOrigin, FlowType, FormErrors, IdentitySnapshot, Message, NodeOrder, Operation, Problem, SETTINGS_GROUPS,
-    SETTINGS_KEYS, Settings, SettingsExtra, SettingsState, sort_settings, wire_json,
+    ContainerId, Flow, FlowId, FlowOrigin, FlowType, FormErrors, IdentitySnapshot, Message, NodeOrder, Operation, Problem,
+    SETTINGS_GROUPS, SETTINGS_KEYS, Settings, SettingsExtra, SettingsState, sort_settings, wire_json,
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::continuity::{self, Opened};
@@ -107,7 +107,9 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
         Err(Refusal::Form(errors)) => {
             let context = SettingsContext { app, visit, flow: &flow, identity: &identity, schema };
             let echo = method.echo(&context, &body);
-            refuse(app, visit, flow, &identity, schema, Refused { method: Some(method.id()), errors, echo }).await
+            // Replayed once: whatever is sent now is what was typed last.
+            let spent = submit.paused.as_ref().map(|container| container.id);
+            refuse(app, visit, flow, &identity, schema, Refused { method: Some(method.id()), errors, echo, spent }).await
         }
     }
 }
@@ -309,11 +311,13 @@ struct Refused {
     method: Option<&'static str>,
     errors: FormErrors,
     echo: Vec<(String, serde_json::Value)>,
+    /// The container whose payload it was, when it was a replay.
+    spent: Option<ContainerId>,
 }
 
 impl Refused {
     const fn form(method: Option<&'static str>, errors: FormErrors) -> Self {
-        Self { method, errors, echo: Vec::new() }
+        Self { method, errors, echo: Vec::new(), spent: None }
     }
 }
 
@@ -334,6 +338,7 @@ async fn refuse(
     flow.form.refuse(refused.errors);
     flow.extra.last_method = refused.method.map(str::to_owned);
     let mut batch = Batch::new();
+    batch.drop_containers(refused.spent.as_slice());
     let mut event = Event::refused(EventKind::SettingsFailed, "form").identity(flow.extra.identity_id).flow(flow.id);
     if let Some(method) = refused.method {
         event = event.method(method);

@@ -236,10 +236,10 @@ impl IdentitySchema {
 
     /// The label of the identifier field at sign-in: the title of the one trait that signs in with a password, when there is
     /// exactly one such trait and it has a title (contract: login 10.7).
-    pub fn identifier_title(&self) -> Option<&str> {
+    pub fn identifier_title(&self) -> Option<(&str, &str)> {
         let mut identifiers = self.0.traits.iter().filter(|definition| definition.extension.password_identifier);
         match (identifiers.next(), identifiers.next()) {
-            (Some(only), None) => only.title.as_deref(),
+            (Some(only), None) => Some((only.title.as_deref()?, &only.name)),
             _ => None,
         }
     }

@@ -503,7 +503,7 @@ fn the_extension_says_what_a_trait_is_for() {
             "verification": {"via": "email"}, "recovery": {"via": "email"}}},
         "phone": {"type": "string", "format": "tel", "ory.sh/kratos": {"credentials": {"code": {"identifier": true}}, "verification": {"via": "sms"}}},
     }));
-    assert_eq!(schema.identifier_title(), Some("E-Mail"));
+    assert_eq!(schema.identifier_title(), Some(("E-Mail", "traits.email")));
     assert_eq!(schema.verification_channels(), [Via::Email, Via::Sms]);
     assert_eq!(schema.traits()[1].extension.code, Some(Via::Sms), "by format where no channel is named");
     let values = json!({"email": "mara@example.org", "phone": "+16502530000"});

@@ -98,7 +98,7 @@ fn assert_tells_nothing(error: &Value) {
     }
 }
 
-// cases: S-36, AC-60
+// No case of its own in the list.
 #[flow_test]
 async fn registration(t: Trial) {
     let ada = t.person();
@@ -118,7 +118,7 @@ async fn registration(t: Trial) {
     t.person().sign_in(ADA, PASSWORD).await.done();
 }
 
-// cases: AC-60
+// No case of its own in the list.
 #[flow_test]
 async fn a_new_session(t: Trial) {
     t.admin().create_person(ADA).await;
@@ -137,7 +137,7 @@ async fn a_new_session(t: Trial) {
     ada.whoami().await;
 }
 
-// cases: AC-60, AC-61
+// No case of its own in the list.
 #[flow_test]
 async fn a_refreshed_session(t: Trial) {
     let ada = t.signed_up(ADA).await;
@@ -145,8 +145,7 @@ async fn a_refreshed_session(t: Trial) {
     let before = ada.whoami().await;
     let flow = ada.init("login", "refresh=true").await;
     let fields = json!({ "method": "password", "identifier": ADA, "password": PASSWORD });
-    let places =
-        all_or_nothing(&t, Some(&flow), async || outcome(ada.submit(&flow, fields.clone()).await)).await;
+    let places = all_or_nothing(&t, Some(&flow), async || outcome(ada.submit(&flow, fields.clone()).await)).await;
     assert!(places > 2, "only {places} places could fail");
     let after = ada.whoami().await;
     assert_eq!(after["id"], before["id"]);
@@ -155,7 +154,7 @@ async fn a_refreshed_session(t: Trial) {
 }
 
 /// A refusal is written too: the form with its messages, and the audit event.
-// cases: AC-60
+// No case of its own in the list.
 #[flow_test]
 async fn a_wrong_password(t: Trial) {
     t.admin().create_person(ADA).await;
@@ -178,12 +177,12 @@ async fn a_wrong_password(t: Trial) {
     assert_eq!(form.unwrap().messages(), [4_000_006]);
 }
 
-// cases: S-36, AC-60
+// cases: S-36
 #[flow_test]
 async fn a_profile(t: Trial) {
     let ada = t.signed_up(ADA).await;
     let flow = ada.init("settings", "").await;
-    let traits = json!({ "email": "lovelace@example.org", "nickname": "Ada" });
+    let traits = json!({ "email": "lovelace@example.org", "nickname": "Ada", "name": { "first": "Ada" } });
     let fields = json!({ "method": "profile", "traits": traits });
     let places = all_or_nothing(&t, Some(&flow), async || outcome(ada.submit(&flow, fields.clone()).await)).await;
     assert!(places > 5, "only {places} places could fail");
@@ -192,7 +191,7 @@ async fn a_profile(t: Trial) {
 }
 
 /// With the hook that ends the other sessions: they end with the new password or not at all.
-// cases: S-36, AC-60, AC-62
+// cases: S-36
 #[flow_test(config = json!({ "selfservice": { "flows": { "settings": { "after": { "password": {
     "hooks": [{ "hook": "revoke_active_sessions" }] } } } } } }))]
 async fn a_password(t: Trial) {
@@ -216,7 +215,7 @@ async fn a_password(t: Trial) {
 }
 
 /// A pause that could not be written may be repeated, and so may the way back: the payload is used up only by success.
-// cases: S-36, S-52, AC-33
+// cases: S-36
 #[flow_test(browser, spa)]
 async fn a_pause_and_its_end(t: Trial) {
     let ada = t.signed_up(ADA).await;
@@ -245,7 +244,7 @@ async fn a_pause_and_its_end(t: Trial) {
 }
 
 /// A flow that could not be stored is not handed out.
-// cases: AC-60
+// cases: S-36
 #[flow_test]
 async fn the_start_of_a_flow(t: Trial) {
     let ada = t.signed_up(ADA).await;
@@ -270,7 +269,7 @@ async fn started(person: &Actor, kind: &str) -> Outcome {
     Err(u16::try_from(stored.expect(200).json()["error"]["code"].as_u64().unwrap()).unwrap())
 }
 
-// cases: AC-60, AC-63
+// cases: AC-63
 #[flow_test]
 async fn a_logout(t: Trial) {
     let ada = t.signed_up(ADA).await;
@@ -298,7 +297,7 @@ async fn a_logout(t: Trial) {
     other.whoami().await;
 }
 
-// cases: AC-60, AC-63
+// cases: AC-63
 #[flow_test(api, spa)]
 async fn ending_sessions(t: Trial) {
     let ada = t.signed_up(ADA).await;
@@ -316,16 +315,13 @@ async fn ending_sessions(t: Trial) {
     ada.whoami().await;
 }
 
-// cases: AC-60, AC-63
+// cases: AC-63
 #[database_test]
 async fn what_operators_do(t: Trial) {
     let admin = t.admin();
     let password = json!({ "config": { "password": PASSWORD } });
     let body = json!({ "schema_id": "person", "traits": { "email": ADA }, "credentials": { "password": password } });
-    let places = all_or_nothing(&t, None, async || {
-        answer(&admin.call("POST", "/admin/identities").json(&body).await, 201)
-    })
-    .await;
+    let places = all_or_nothing(&t, None, async || answer(&admin.call("POST", "/admin/identities").json(&body).await, 201)).await;
     assert!(places > 4, "only {places} places of the creation could fail");
 
     let ada = t.signed_in(ADA).await;

@@ -2,9 +2,17 @@
 //! One module per flow; each test names the acceptance cases of `docs/wire/cases.md` that it proves.
 //! Uses the kit's actors and knows nothing of how the server is built.
 
+mod abuse;
+mod abuse_redirects;
 mod concurrency;
+mod config_cases;
 mod faults_everywhere;
 mod login;
+mod login_cases;
+mod program;
 mod registration;
+mod registration_cases;
+mod session_cases;
 mod sessions;
 mod settings;
+mod wire_shapes;
