@@ -203,12 +203,9 @@ pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
     ("courier.templates.{verifiable_address_changed,authenticator_key_added}.email.body.{html,plaintext}", Ref, NotYet),
     ("courier.templates.{verifiable_address_changed,authenticator_key_added}.sms.body.plaintext", Ref, NotYet),
     // Feature flags.
-    (
-        "feature_flags.{cacheable_sessions,faster_session_extend,choose_recovery_address,refresh_login_choose_address}",
-        Bool,
-        NotYet,
-    ),
-    ("feature_flags.cacheable_sessions_max_age", Span, NotYet),
+    ("feature_flags.{faster_session_extend,choose_recovery_address,refresh_login_choose_address}", Bool, NotYet),
+    ("feature_flags.cacheable_sessions", Bool, Used),
+    ("feature_flags.cacheable_sessions_max_age", Span, Used),
     ("feature_flags.{use_continue_with_transitions,legacy_allow_insecure_origins}", Bool, Used),
     ("feature_flags.{legacy_continue_with_verification_ui,legacy_require_verified_login_error}", Bool, NotYet),
     ("feature_flags.password_profile_registration_node_group", OneOf(&["default", "password"]), Used),
@@ -240,7 +237,7 @@ pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
     ("selfservice.flows.settings.reauthentication", OneOf(&["any", "same_aal"]), Used),
     ("selfservice.flows.login.style", OneOf(&["unified", "identifier_first"]), Used),
     ("selfservice.flows.registration.enabled", Bool, Used),
-    ("selfservice.flows.registration.login_hints", Bool, NotYet),
+    ("selfservice.flows.registration.login_hints", Bool, Used),
     ("selfservice.flows.registration.style", OneOf(&["unified", "profile_first"]), Used),
     (
         "selfservice.flows.registration.enable_legacy_one_step",

@@ -67,6 +67,7 @@ fn flows(reader: Reader<'_>, public: &BaseUrl, report: &mut Report) -> Flows {
         login,
         registration: RegistrationFlow {
             enabled: reader.on("selfservice.flows.registration.enabled", true),
+            login_hints: reader.on("selfservice.flows.registration.login_hints", false),
             flow: flow(reader, public, "registration", report),
         },
         settings: SettingsFlow {

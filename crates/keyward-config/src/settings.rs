@@ -394,6 +394,8 @@ pub struct Flow {
 pub struct RegistrationFlow {
     /// People may register.
     pub enabled: bool,
+    /// Who signs up with a taken address is told how to sign in with it.
+    pub login_hints: bool,
     /// What every flow has.
     pub flow: Flow,
 }

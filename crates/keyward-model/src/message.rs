@@ -230,6 +230,7 @@ const MESSAGES: &[MessageRow] = &[
     error(4_000_024, "At least {min_items} entries are needed. There are {actual_items}.", "Mindestens {min_items} Einträge sind nötig. Es sind {actual_items}."),
     error(4_000_025, "Entries {index_a} and {index_b} are the same.", "Die Einträge {index_a} und {index_b} sind gleich."),
     error(4_000_026, "This should be {allowed_types}, but it is {actual_type}.", "Das sollte {allowed_types} sein, ist aber {actual_type}."),
+    error(4_000_028, "{credential_identifier_hint} belongs to an account already. Sign in with: {available_credential_types}.", "{credential_identifier_hint} gehört schon zu einem Konto. Melden Sie sich damit an: {available_credential_types}."),
     error(4_000_029, "This must be exactly {expected}.", "Das muss genau {expected} sein."),
     error(4_000_030, "This is not the value that is asked for.", "Das ist nicht der verlangte Wert."),
     error(4_000_031, "Choose a password that does not contain your address or name.", "Wählen Sie ein Passwort, das weder Ihre Adresse noch Ihren Namen enthält."),

@@ -3,8 +3,8 @@
 //! Knows no password: methods work out the first credential, the one writer makes the identity.
 
 use keyward_model::{
-    EntryState, Flow, FlowId, FlowType, FormErrors, Group, Message, NodeOrder, Problem, REGISTRATION_GROUPS, Registration,
-    RegistrationExtra, sort_entry, wire_json,
+    CredentialType, EntryState, Flow, FlowId, FlowType, FormErrors, Group, Message, NodeOrder, Problem, REGISTRATION_GROUPS,
+    Registration, RegistrationExtra, sort_entry, wire_json,
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::derive::derive;
@@ -165,7 +165,7 @@ async fn apply(
     flow_rows::update(app, flow, &mut batch);
     match app.store.commit(batch).await {
         Ok(()) => {}
-        Err(StoreError::Unique(_)) => return Err(FormErrors::global(Message::plain(4_000_007)).into()),
+        Err(StoreError::Unique(_)) => return Err(FormErrors::global(taken(app, schema, &identity.identity.traits).await?).into()),
         // Two submits of one flow: the first one made the account.
         Err(StoreError::Refused(Guarded::VersionConflict)) => return Err(FormErrors::global(Message::plain(4_010_003)).into()),
         Err(error) => return Err(storage_problem(error).into()),
@@ -191,6 +191,34 @@ async fn apply(
         location,
         continue_with,
     })
+}
+
+/// Says that an address or name is taken and, where the operator wants it, how its owner signs in.
+async fn taken(app: &App, schema: &IdentitySchema, traits: &Value) -> Result<Message, Problem> {
+    if !app.config.selfservice.flows.registration.login_hints {
+        return Ok(Message::plain(4_000_007));
+    }
+    for identifier in schema.password_identifiers(traits) {
+        let owner =
+            app.store.find_identity_by_identifier(CredentialType::Password, &identifier).await.map_err(storage_problem)?;
+        let Some(owner) = owner else { continue };
+        let factors = owner.factors();
+        let ways = [
+            ("password", factors.password),
+            ("oidc", factors.oidc),
+            ("passkey", factors.passkey),
+            ("webauthn", factors.webauthn_passwordless),
+            ("code", if app.code_use().passwordless { factors.code } else { 0 }),
+        ];
+        let ways: Vec<_> = ways.into_iter().filter(|(_, count)| *count > 0).map(|(way, _)| way).collect();
+        let context = json!({
+            "available_credential_types": ways,
+            "available_oidc_providers": [],
+            "credential_identifier_hint": identifier,
+        });
+        return Ok(Message::new(4_000_028, context));
+    }
+    Ok(Message::plain(4_000_007))
 }
 
 async fn refuse(

@@ -404,7 +404,7 @@ async fn only_text_is_an_identifier_or_a_password(t: Trial) {
 }
 
 /// Other spellings are the same account, look-alikes are another one or none at all.
-// Towards AC-70, which is about recovery.
+// cases: AC-70
 #[database_test]
 async fn look_alikes_of_an_address_are_not_the_address(t: Trial) {
     t.signed_up(ADA).await;
@@ -766,4 +766,24 @@ async fn revoked_sessions_end_at_once_everywhere(t: Trial) {
     t.admin().call("DELETE", &format!("/admin/identities/{id}/sessions")).await.expect(204);
     laptop.try_whoami().await.expect(401);
     password_is(&t, ADA, PASSWORD).await;
+}
+
+/// A page of another site may make the browser ask, but neither reads the answer nor finds a token in it.
+// cases: AC-35
+#[flow_test(browser, spa, config = json!({ "serve": { "public": { "cors": { "enabled": true, "allowed_origins": ["https://app.example"] } } } }))]
+async fn a_foreign_site_reads_nothing(t: Trial) {
+    let ada = t.signed_up("ada@example.org").await;
+    for path in [
+        "/sessions/whoami",
+        "/sessions",
+        "/self-service/settings/browser",
+        "/self-service/logout/browser",
+        "/self-service/login/browser?refresh=true",
+    ] {
+        let call = ada.call("GET", path).header("accept", "application/json").header("origin", "https://evil.example");
+        let reply = call.header("sec-fetch-site", "cross-site").header("sec-fetch-mode", "cors").await;
+        assert_eq!(reply.header("access-control-allow-origin"), None, "{path}");
+        assert!(!reply.text().contains("ory_st_"), "{path}");
+        assert!(reply.header("cache-control").is_some_and(|value| value.contains("no-store")), "{path}");
+    }
 }

@@ -67,7 +67,24 @@ async fn a_password_that_is_not_good_enough(t: Trial) {
     submit(PASSWORD).await.done();
 }
 
-/// Half of what L-67 asks for: hints at the methods of the account that is there are not built.
+// cases: L-67
+#[flow_test(config = json!({ "selfservice": { "flows": { "registration": { "login_hints": true } } } }))]
+async fn an_address_that_is_taken_comes_with_a_hint_where_that_is_wanted(t: Trial) {
+    t.signed_up("ada@example.org").await;
+    let nobody = t.person();
+    let flow = nobody.init("registration", "").await;
+    let fields = json!({ "method": "password", "password": PASSWORD, "traits": { "email": "Ada@example.org" } });
+    let form = nobody.submit(&flow, fields).await.form();
+    assert_eq!(form.messages(), [4_000_028]);
+    let context = &form.json["ui"]["messages"][0]["context"];
+    assert_eq!(context["available_credential_types"], json!(["password"]));
+    assert_eq!(
+        (&context["available_oidc_providers"], &context["credential_identifier_hint"]),
+        (&json!([]), &json!("ada@example.org"))
+    );
+}
+
+// cases: L-67
 #[flow_test]
 async fn an_address_that_is_taken(t: Trial) {
     t.signed_up("ada@example.org").await;

@@ -127,3 +127,18 @@ async fn every_issue_of_the_cookie_differs(t: Trial) {
         assert_eq!(session_id(&ada).await, id);
     }
 }
+
+/// The edge may keep an answer as long as the session or the configured age lasts, whichever ends first.
+// cases: L-88
+#[flow_test(config = json!({ "feature_flags": { "cacheable_sessions": true, "cacheable_sessions_max_age": "5m" } }))]
+async fn an_edge_is_told_how_long_it_may_keep_an_answer(t: Trial) {
+    let ada = t.signed_up("ada@example.org").await;
+    let kept = async || ada.try_whoami().await.expect(200).header("ory-session-cache-for").map(str::to_owned);
+    assert_eq!(kept().await.as_deref(), Some("300"));
+    t.clock().advance(Span::from_micros(24 * 3_600_000_000 - 7_500_000));
+    assert_eq!(kept().await.as_deref(), Some("7"));
+    let nobody = t.person().call("GET", "/sessions/whoami").header("accept", "application/json").await.expect(401);
+    assert_eq!(nobody.header("ory-session-cache-for"), Some("60"));
+    let tokenized = ada.call("GET", "/sessions/whoami?tokenize_as=none").header("accept", "application/json").await;
+    assert_eq!(tokenized.expect(400).header("ory-session-cache-for"), None);
+}
