@@ -4,6 +4,7 @@
 
 mod abuse;
 mod abuse_redirects;
+mod abuse_requests;
 mod concurrency;
 mod config_cases;
 mod faults_everywhere;
