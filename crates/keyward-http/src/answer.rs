@@ -1,5 +1,6 @@
 //! The one table that turns what stories say into answers: flow kind × door × step × outcome or refusal → [`Reply`].
-//! Every flow endpoint ends here, and so does every other refusal of the public and the admin port.
+//! Every flow endpoint ends here, and so does every [`Problem`]; what is refused before a route, readiness, the 401 of whoami
+//! and the built-in pages name their own status.
 //! The only place that names a status for a self-service flow; `answer.golden` pins the whole table.
 
 use http::StatusCode;

@@ -12,14 +12,14 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use keyward_config::Cors;
 
-/// The answer to a preflight; `None` when the request is none.
+/// The answer to a preflight; `None` when the request is none or its origin is not allowed.
 pub(crate) fn preflight(cors: &Cors, method: &Method, headers: &HeaderMap) -> Option<Response> {
     let wanted = headers.get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| *method == Method::OPTIONS)?;
+    let origin = allowed_origin(cors, headers)?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let answer = response.headers_mut();
     answer.insert(VARY, HeaderValue::from_static("Origin, Access-Control-Request-Method, Access-Control-Request-Headers"));
-    let origin = allowed_origin(cors, headers)?;
     let names = headers.get(ACCESS_CONTROL_REQUEST_HEADERS);
     if !is_allowed_method(cors, wanted) || !are_allowed_headers(cors, names) {
         return Some(response);

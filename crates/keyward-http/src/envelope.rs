@@ -55,7 +55,7 @@ impl Failure {
         self
     }
 
-    /// Adds the address that a browser has to go to, in both places where clients look for it.
+    /// Adds the address that a browser has to go to, beside `error`.
     #[must_use]
     pub(crate) fn leading_to(self, location: &str) -> Self {
         self.beside("redirect_browser_to", location)

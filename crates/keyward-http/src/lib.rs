@@ -28,5 +28,5 @@ mod state;
 mod wire_tests;
 
 pub use router::{admin_router, public_router};
-pub use serve::{serve, serve_router};
+pub use serve::serve;
 pub use state::{AppState, app_state};

@@ -59,7 +59,7 @@ pub async fn serve(
 ///
 /// # Errors
 /// When the listener has no address, which means that it is unusable.
-pub async fn serve_router(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+async fn serve_router(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");
     let builder = builder();

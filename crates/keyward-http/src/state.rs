@@ -1,5 +1,5 @@
 //! The configuration in force, as both listeners see it.
-//! The binary swaps the app on reload; every request takes one and keeps it to its end.
+//! Whoever holds it may swap the app while requests run; every request takes one and keeps it to its end.
 //! Does not load or judge configurations.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use keyward_services::App;
 
 use crate::site::Site;
 
-/// The app that new requests use. Swap it to reload.
+/// The app that new requests use. Swapping it leaves requests under way with the app that they began with.
 pub type AppState = Arc<ArcSwap<App>>;
 
 /// Puts an app into force.

@@ -44,11 +44,7 @@ pub(crate) struct Device {
     pub(crate) icon: &'static str,
 }
 
-/// Short words for a user agent, for example `Firefox on Windows`; plain text, not yet escaped.
-pub fn device_name(lang: Lang, user_agent: &str) -> String {
-    classify(lang, user_agent).name
-}
-
+/// Short words for a user agent, for example `Firefox on Windows`, as plain text that is not yet escaped, and their icon.
 pub(crate) fn classify(lang: Lang, user_agent: &str) -> Device {
     let browser = BROWSERS.iter().find(|(token, _)| user_agent.contains(token)).map(|&(_, name)| name);
     let system = SYSTEMS.iter().find(|(token, _, _)| user_agent.contains(token));
@@ -115,7 +111,7 @@ mod tests {
             assert_eq!(classify(Lang::En, agent), Device { name: name.to_owned(), icon }, "{agent}");
         }
         assert_eq!(
-            device_name(Lang::De, "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"),
+            classify(Lang::De, "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0").name,
             "Firefox unter Linux"
         );
     }

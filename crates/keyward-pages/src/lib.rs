@@ -21,7 +21,6 @@ mod texts;
 pub use assets::{ASSET_DIRECTORY, Asset, asset, script_name, stylesheet_name};
 pub use auth::{login, registration};
 pub use context::{FooterLink, PageContext, PageError, Person, THEME_COOKIE, Theme};
-pub use device::device_name;
 pub use keyward_model::Lang;
 pub use plain::{error, home, not_found, signed_out};
 pub use sessions::{Ended, SessionList, sessions};

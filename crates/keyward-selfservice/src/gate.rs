@@ -1,5 +1,5 @@
-//! The gate of the settings flow: who may open a flow, and who may submit what (decisions 2 and 3).
-//! The settings story passes through it before anything is worked out.
+//! The gate of the flows: who may open one, and who may submit what.
+//! The settings story passes through all of it before anything is worked out, login and registration through [`guard`].
 //! Pure checks and reads; it changes nothing.
 
 use keyward_config::Reauthentication;

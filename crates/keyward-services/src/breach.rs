@@ -1,5 +1,5 @@
 //! Asks a range service how often a password appeared in known breaches, without ever telling it the password.
-//! Every path on which a password is set calls it after the policy and before hashing.
+//! Every path on which people set a password themselves calls it after the policy and before hashing.
 //! Does not know who sets the password; only five hexadecimal digits of its SHA-1 leave the server.
 
 use std::collections::HashMap;

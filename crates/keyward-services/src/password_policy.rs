@@ -1,5 +1,5 @@
 //! Judges a new password by its length and by its likeness to the person's identifiers.
-//! Every path on which a password is set calls it, before the breach lookup and the hashing.
+//! Every path on which people set a password themselves calls it, before the breach lookup and the hashing.
 //! Does not know hashers or breach lists; upper limits are theirs.
 
 /// What a new password has to satisfy.

@@ -58,8 +58,8 @@ pub(crate) struct Serve {
     /// Development mode: cookies without `Secure`, cheap hashing allowed, generated secrets. Never in production.
     #[arg(long)]
     pub(crate) dev: bool,
-    /// Deliver mail from this process.
-    #[arg(long)]
+    /// Accepted and without effect yet: there is no mail to deliver.
+    #[arg(long, hide = true)]
     pub(crate) watch_courier: bool,
     /// Accepted and without effect: Keyward sends nothing home.
     #[arg(long, hide = true)]

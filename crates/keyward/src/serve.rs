@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use keyward_config::{Flags, Loaded, LogFormat, LogLevel, Source};
 use keyward_model::{Random, Secret};
 use keyward_services::App;
@@ -100,7 +99,7 @@ async fn run_server(loaded: Loaded, start: Start, ready: impl FnOnce(&Ready)) ->
     let base = config.public.base_url.as_str().to_owned();
     let app = App::build(config, store, Arc::new(SystemClock), Arc::new(SystemRandom), cores())
         .map_err(|error| Failure::new("this configuration cannot be served", &error))?;
-    let state: keyward_http::AppState = Arc::new(ArcSwap::from_pointee(app));
+    let state = keyward_http::app_state(app);
     // Both ports are bound, so clients are queued from now on even where the first one is not accepted yet.
     ready(&Ready { public: base });
     keyward_http::serve(public, admin, state, signals.wait()).await.map_err(|error| Failure::new("cannot serve", &error))

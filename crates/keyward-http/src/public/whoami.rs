@@ -1,6 +1,7 @@
 //! `/sessions/whoami`: most of all traffic, hence its own short way: token → digest → one row → one string.
 //! Reverse proxies and apps call it with every method there is.
-//! Writes nothing, and sets no cookie unless the session now lives longer than the cookie says.
+//! Sets no cookie unless the session now lives longer than the cookie says, and writes nothing; only a request that carries
+//! the cookies of two people loses them and leaves an audit event.
 
 use axum::Router;
 use axum::extract::Extension;

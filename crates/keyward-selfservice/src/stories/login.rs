@@ -37,7 +37,7 @@ pub async fn create(app: &App, visit: &mut Visit, flow_type: FlowType, request_u
         None => false,
         Some(_) if asked.refresh => true,
         Some(active) if asked.aal <= active.session.aal => {
-            return Err(Problem::SessionAlreadyAvailable { location: location.unwrap_or_else(|| default_location(app)) });
+            return Err(Problem::SessionAlreadyAvailable { location: location.unwrap_or_else(|| super::default_location(app)) });
         }
         Some(_) => false,
     };
@@ -84,7 +84,7 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
             flow.form.clear();
             flow.form.refuse(errors);
             store_form(app, &mut flow, Batch::new()).await?;
-            let location = default_location(app);
+            let location = super::default_location(app);
             return Ok(Outcome::SentOn { view: view(app, visit, &flow), location });
         }
         None if flow.extra.requested_aal == Aal::Aal2 => return Err(Problem::Aal1Required),
@@ -399,13 +399,9 @@ async fn find(app: &App, id: FlowId) -> Result<Flow<Login>, Problem> {
     flow_rows::find(app, id).await.map_err(storage_problem)?.ok_or(Problem::FlowNotFound)
 }
 
-fn default_location(app: &App) -> String {
-    app.config.selfservice.default_browser_return_url.to_string()
-}
-
 fn after_location(app: &App, method: &str) -> String {
     let configured = app.config.selfservice.flows.login.after.return_url(method);
-    configured.map_or_else(|| default_location(app), str::to_owned)
+    configured.map_or_else(|| super::default_location(app), str::to_owned)
 }
 
 /// The second-factor login that comes first, leading to where this one would have led.

@@ -76,6 +76,11 @@ async fn store_form<K: Kind>(app: &App, flow: &mut Flow<K>, batch: Batch) -> Res
     app.store.commit(batch).await.map_err(storage_problem)
 }
 
+/// Where a browser goes when nothing else says so.
+fn default_location(app: &App) -> String {
+    app.config.selfservice.default_browser_return_url.to_string()
+}
+
 /// The schema that a person signs in or up with: the one they chose, or the default.
 pub(crate) fn entry_schema<'a>(app: &'a App, chosen: Option<&str>) -> Option<&'a IdentitySchema> {
     match chosen {

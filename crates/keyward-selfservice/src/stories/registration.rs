@@ -40,7 +40,7 @@ pub async fn create(
     let flow = begin(app, visit, flow_type, request_url);
     let location = return_to(app, flow.query("return_to").as_deref())?;
     if visit.session.is_some() {
-        return Err(Problem::SessionAlreadyAvailable { location: location.unwrap_or_else(|| default_location(app)) });
+        return Err(Problem::SessionAlreadyAvailable { location: location.unwrap_or_else(|| super::default_location(app)) });
     }
     if flow.extra.identity_schema.as_deref().is_some_and(|id| !super::is_selectable(app, id)) {
         return Err(Problem::BadRequest { reason: "The identity schema cannot be chosen here.".to_owned() });
@@ -81,7 +81,7 @@ pub async fn submit(
         return Err(Problem::FlowDisabled);
     }
     if visit.session.is_some() {
-        return Err(Problem::SessionAlreadyAvailable { location: default_location(app) });
+        return Err(Problem::SessionAlreadyAvailable { location: super::default_location(app) });
     }
     if flow.is_expired(visit.now) {
         let replacement = begin(app, visit, flow.flow_type, &flow.request_url);
@@ -267,13 +267,9 @@ fn schema<'a>(app: &'a App, flow: &Flow<Registration>) -> Result<&'a IdentitySch
     super::entry_schema(app, flow.extra.identity_schema.as_deref()).ok_or(Problem::FlowNotFound)
 }
 
-fn default_location(app: &App) -> String {
-    app.config.selfservice.default_browser_return_url.to_string()
-}
-
 fn after_location(app: &App, method: &str) -> String {
     let configured = app.config.selfservice.flows.registration.flow.after.return_url(method);
-    configured.map_or_else(|| default_location(app), str::to_owned)
+    configured.map_or_else(|| super::default_location(app), str::to_owned)
 }
 
 fn view(app: &App, visit: &Visit, flow: &Flow<Registration>) -> Result<RegistrationView, Problem> {
