@@ -3,6 +3,7 @@
 //! The only place that knows which engine runs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::dsn::Dsn;
 use crate::faults::Faults;
@@ -16,6 +17,7 @@ use crate::{Batch, FromRow, Params, Sql, StoreError};
 pub struct Store {
     engine: Engine,
     faults: Option<Faults>,
+    failures: Arc<AtomicU64>,
 }
 
 #[derive(Clone)]
@@ -47,7 +49,7 @@ impl Store {
             Dsn::File(file) => (Engine::Sqlite(Arc::new(Sqlite::file(&file)?)), false),
             Dsn::Postgres(server) => (Engine::Postgres(Arc::new(Postgres::new(*server)?)), false),
         };
-        let store = Self { engine, faults: None };
+        let store = Self { engine, faults: None, failures: Arc::default() };
         if in_memory {
             store.migrate().await?;
         }
@@ -57,7 +59,7 @@ impl Store {
     /// The same database, failing where `faults` says. For tests.
     #[must_use]
     pub fn with_faults(&self, faults: Faults) -> Self {
-        Self { engine: self.engine.clone(), faults: Some(faults) }
+        Self { engine: self.engine.clone(), faults: Some(faults), failures: Arc::clone(&self.failures) }
     }
 
     /// Which engine runs.
@@ -66,6 +68,18 @@ impl Store {
             Engine::Sqlite(_) => Database::Sqlite,
             Engine::Postgres(_) => Database::Postgres,
         }
+    }
+
+    /// How many calls failed so far. Refused guards and taken values are answers, not failures.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    fn counted<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        if outcome.as_ref().is_err_and(|error| !matches!(error, StoreError::Refused(_) | StoreError::Unique(_))) {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
     }
 
     /// Answers when the database does.
@@ -81,10 +95,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`], or [`StoreError::Corrupt`] when the row is not what `T` expects.
     pub async fn one<T: FromRow>(&self, sql: &'static Sql, params: Params) -> Result<Option<T>, StoreError> {
-        match &self.engine {
+        self.counted(match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.one(sql, &params),
-            Engine::Postgres(postgres) => Ok(postgres.rows(sql, &params).await?.into_iter().next()),
-        }
+            Engine::Postgres(postgres) => postgres.rows(sql, &params).await.map(|rows| rows.into_iter().next()),
+        })
     }
 
     /// Every row of a read that finds a handful by an index.
@@ -92,10 +106,10 @@ impl Store {
     /// # Errors
     /// As [`Store::one`].
     pub async fn few<T: FromRow>(&self, sql: &'static Sql, params: Params) -> Result<Vec<T>, StoreError> {
-        match &self.engine {
+        self.counted(match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.few(sql, &params),
             Engine::Postgres(postgres) => postgres.rows(sql, &params).await,
-        }
+        })
     }
 
     /// Every row of a read that may take a while, such as a page of a list.
@@ -103,10 +117,10 @@ impl Store {
     /// # Errors
     /// As [`Store::one`].
     pub async fn many<T: FromRow + Send + 'static>(&self, sql: &'static Sql, params: Params) -> Result<Vec<T>, StoreError> {
-        match &self.engine {
+        self.counted(match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.many(sql, params).await,
             Engine::Postgres(postgres) => postgres.rows(sql, &params).await,
-        }
+        })
     }
 
     /// Writes a batch as a whole or not at all. Once called, it runs to its end even when the caller goes away.
@@ -128,10 +142,10 @@ impl Store {
         if batch.is_empty() && fault.is_none() {
             return Ok(Vec::new());
         }
-        match &self.engine {
+        self.counted(match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.commit(batch, fault).await,
             Engine::Postgres(postgres) => postgres.commit(batch, fault).await,
-        }
+        })
     }
 
     /// Runs one writing statement with `RETURNING`, committed by itself; yields its rows.
@@ -139,10 +153,10 @@ impl Store {
     /// # Errors
     /// As [`Store::commit`].
     pub async fn returning<T: FromRow + Send + 'static>(&self, sql: &'static Sql, params: Params) -> Result<Vec<T>, StoreError> {
-        match &self.engine {
+        self.counted(match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.returning(sql, params).await,
             Engine::Postgres(postgres) => postgres.returning(sql, params).await,
-        }
+        })
     }
 
     /// Applies the migrations that are missing; yields their names. Safe to run on several nodes at once.

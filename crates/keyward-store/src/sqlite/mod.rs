@@ -123,15 +123,16 @@ impl Sqlite {
         self.writer.run(work).await
     }
 
-    /// Lets the engine parse a statement and compares its parameter count.
+    /// Lets the engine parse a statement, and compares the number and the order of its parameters.
     pub(crate) fn prepare(&self, sql: &'static Sql, params: usize) -> Result<(), StoreError> {
         self.points.with(|connection| {
             let statement = connection.prepare(sql.text).map_err(|error| failure(&error, sql.name))?;
-            if statement.parameter_count() == params {
-                Ok(())
-            } else {
-                Err(StoreError::Rejected { statement: sql.name, reason: "parameter count differs".into() })
+            let refused = |reason: &str| Err(StoreError::Rejected { statement: sql.name, reason: reason.into() });
+            if statement.parameter_count() != params {
+                return refused("parameter count differs");
             }
+            let in_order = |place: usize| statement.parameter_name(place) == Some(format!("${place}").as_str());
+            if (1..=params).all(in_order) { Ok(()) } else { refused("parameters do not first appear in ascending order") }
         })
     }
 }

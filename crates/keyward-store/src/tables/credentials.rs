@@ -50,6 +50,13 @@ impl Batch {
         self.push(&DROP, params![credential, identity], Expect::Rows(1, Refusal::VersionConflict));
     }
 
+    /// Uses something up at sign-in, such as a code of a set or a time step: replaces the config, if it still is what was
+    /// read, and leaves the identity's version alone. Refused with [`Refusal::AlreadyUsed`] when somebody else was faster.
+    pub fn consume_credential_config(&mut self, read: &Credential, config: &Value, now: Time) {
+        let values = params![json(config), now, read.id, json(&read.config)];
+        self.push(&TOUCH, values, Expect::Rows(1, Refusal::AlreadyUsed));
+    }
+
     /// Upkeep at sign-in, such as a rehash or a sign count: replaces the config if it still is what was read, and leaves the
     /// identity's version alone. Changes nothing when somebody else was faster.
     pub fn touch_credential_config(&mut self, read: &Credential, config: &Value, now: Time) {

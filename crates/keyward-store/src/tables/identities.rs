@@ -17,6 +17,7 @@ declare! { "identities";
     UPDATE = "UPDATE identities SET schema_id = $1, state = $2, state_changed_at = $3, traits = $4, metadata_public = $5, \
         metadata_admin = $6, external_id = $7, organization_id = $8, wire_json = $9, wire_version = $10, factors = $11, \
         updated_at = $12, version = version + 1 WHERE id = $13 AND version = $14";
+    TOUCH_FACTORS = "UPDATE identities SET factors = $1 WHERE id = $2";
     DELETE = "DELETE FROM identities WHERE id = $1";
     COUNT = "SELECT COUNT(*) FROM identities";
     PUT_VERIFIABLE = "INSERT INTO verifiable_addresses (id, identity_id, position, via, value, verified, status, verified_at, \
@@ -88,6 +89,12 @@ impl Batch {
         for (place, address) in identity.recovery_addresses.iter().enumerate() {
             self.put_recovery_address(identity.id, place, address);
         }
+    }
+
+    /// Brings the counts of what an identity can prove up to date after something was used up at sign-in. Leaves the row's
+    /// version alone.
+    pub fn touch_factors(&mut self, id: IdentityId, factors: &Factors) {
+        self.push(&TOUCH_FACTORS, params![json(factors), id], Expect::Any);
     }
 
     /// Removes an identity and all that belongs to it. Refused with [`Refusal::Gone`] when there is none.

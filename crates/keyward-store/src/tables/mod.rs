@@ -2,6 +2,7 @@
 //! Services and stories call them with ids, versions and times of their own making.
 //! A new table is one migration pair, one file here and one line in the registry below.
 
+pub(crate) mod attempts;
 pub(crate) mod audit;
 pub(crate) mod continuity;
 pub(crate) mod credentials;
@@ -9,6 +10,7 @@ pub(crate) mod errors;
 pub(crate) mod flows;
 pub(crate) mod grants;
 pub(crate) mod identities;
+pub(crate) mod retention;
 pub(crate) mod sessions;
 pub(crate) mod snapshots;
 
@@ -18,6 +20,7 @@ use crate::Sql;
 
 /// Every statement of every group.
 pub(crate) static REGISTRY: &[&[&Sql]] = &[
+    attempts::ALL,
     audit::ALL,
     continuity::ALL,
     credentials::ALL,
@@ -25,6 +28,7 @@ pub(crate) static REGISTRY: &[&[&Sql]] = &[
     flows::ALL,
     grants::ALL,
     identities::ALL,
+    retention::ALL,
     sessions::ALL,
     snapshots::ALL,
 ];

@@ -43,7 +43,8 @@ declare! { "sessions";
         " AND s.identity_id = $3 AND s.id <> $4 ORDER BY s.created_at DESC, s.id DESC LIMIT $5 OFFSET $6");
     COUNT_OF_IDENTITY = concat!("SELECT COUNT(*) FROM sessions s WHERE ", liveness!(),
         " AND s.identity_id = $3 AND s.id <> $4");
-    PAGE = concat!("SELECT ", session_columns!(), ", s.created_at FROM sessions s WHERE ", liveness!(),
+    PAGE = concat!("SELECT ", session_columns!(), ", s.created_at, i.state FROM sessions s \
+        JOIN identities i ON i.id = s.identity_id WHERE ", liveness!(),
         " AND (s.created_at, s.id) < ($3, $4) ORDER BY s.created_at DESC, s.id DESC LIMIT $5");
     INSERT = "INSERT INTO sessions (token_hash, id, identity_id, active, aal, authenticated_at, issued_at, expires_at, amr, devices, \
         version, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
@@ -52,7 +53,11 @@ declare! { "sessions";
     EXTEND = "UPDATE sessions SET expires_at = $1, updated_at = $2 WHERE id = $3 AND active";
     REVOKE = "UPDATE sessions SET active = FALSE, updated_at = $1 WHERE id = $2 AND identity_id = $3 AND active";
     REVOKE_OTHERS = "UPDATE sessions SET active = FALSE, updated_at = $1 WHERE identity_id = $2 AND id <> $3 AND active";
+    DELETE = "DELETE FROM sessions WHERE id = $1 AND identity_id = $2";
     DELETE_ALL = "DELETE FROM sessions WHERE identity_id = $1";
+    REVOKE_SOME = "UPDATE sessions SET active = FALSE, updated_at = $1 WHERE id IN \
+        (SELECT id FROM sessions WHERE active ORDER BY created_at, id LIMIT $2)";
+    DELETE_SOME = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions ORDER BY created_at, id LIMIT $1)";
 }
 
 /// A session with what a request needs to know of its identity.
@@ -123,11 +128,14 @@ pub struct ListedSession {
     pub session: Session,
     /// When its row was made; with the id it is the place where the next page starts.
     pub created_at: Time,
+    /// Whether its identity may sign in.
+    pub identity_state: IdentityState,
 }
 
 impl FromRow for ListedSession {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self { session: read_session(row)?, created_at: row.get(10)? })
+        let identity_state = row.word(11, IdentityState::parse)?;
+        Ok(Self { session: read_session(row)?, created_at: row.get(10)?, identity_state })
     }
 }
 
@@ -261,6 +269,21 @@ impl Batch {
     /// Revokes every session of an identity.
     pub fn revoke_sessions(&mut self, identity: IdentityId, now: Time) {
         self.push(&REVOKE_OTHERS, params![now, identity, Uuid::nil()], Expect::Any);
+    }
+
+    /// Deletes a session row of an identity; deleting what is gone is no error.
+    pub fn delete_session(&mut self, identity: IdentityId, id: SessionId) {
+        self.push(&DELETE, params![id, identity], Expect::Any);
+    }
+
+    /// Revokes the oldest active sessions, at most so many. The count of `commit_counted` says how many there were.
+    pub fn revoke_some_sessions(&mut self, limit: u32, now: Time) {
+        self.push(&REVOKE_SOME, params![now, i64::from(limit)], Expect::Any);
+    }
+
+    /// Deletes the oldest session rows, at most so many. The count of `commit_counted` says how many there were.
+    pub fn delete_some_sessions(&mut self, limit: u32) {
+        self.push(&DELETE_SOME, params![i64::from(limit)], Expect::Any);
     }
 
     /// Deletes every session row of an identity.

@@ -45,6 +45,12 @@ declare! { "snapshots";
     BY_RECOVERY_ADDRESS = parts_of!("SELECT identity_id FROM recovery_addresses WHERE via = $1 AND value = $2");
     /// Keyset: what follows a row in the order of creation.
     PAGE_AFTER = parts_of!("SELECT id FROM identities WHERE (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3");
+    /// Keyset among those that have an identifier with this beginning. `substr` and not `LIKE` or a range: it means the same
+    /// whatever the collation. It reads every identifier, which is what operators' searches may cost.
+    PAGE_BY_PREFIX = parts_of!(
+        "SELECT id FROM identities WHERE id IN (SELECT identity_id FROM credential_identifiers \
+         WHERE substr(value, 1, length($1)) = $1) AND (created_at, id) > ($2, $3) ORDER BY created_at, id LIMIT $4"
+    );
     PAGE_AT = parts_of!("SELECT id FROM identities ORDER BY created_at, id LIMIT $1 OFFSET $2");
 }
 
@@ -128,6 +134,19 @@ impl Store {
             PageStart::Offset(offset) => self.many(&PAGE_AT, params![limit, i64::from(offset)]).await?,
             PageStart::After(created_at, id) => self.many(&PAGE_AFTER, params![created_at, id, limit]).await?,
         }))
+    }
+
+    /// At most `limit` identities that sign in with something that begins with `prefix`, oldest first, after the given place.
+    ///
+    /// # Errors
+    /// As [`Store::one`].
+    pub async fn list_identities_by_prefix(
+        &self,
+        prefix: &str,
+        (created_at, id): (Time, IdentityId),
+        limit: u32,
+    ) -> Result<Vec<IdentitySnapshot>, StoreError> {
+        Ok(assemble(self.many(&PAGE_BY_PREFIX, params![prefix, created_at, id, i64::from(limit)]).await?))
     }
 
     /// Those of the given identities that exist, oldest first. Each is read at its own moment.

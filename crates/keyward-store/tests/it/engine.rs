@@ -287,7 +287,7 @@ async fn migrating_twice_changes_nothing(trial: &Trial) {
 
 /// Four nodes start at once on an empty database.
 async fn migrate_together(trial: &Trial) {
-    assert_eq!(trial.store.pending_migrations().await.unwrap(), ["0001_init"]);
+    assert_eq!(trial.store.pending_migrations().await.unwrap(), ["0001_init", "0002_attempts"]);
     let mut nodes = Vec::new();
     for _ in 0..4 {
         let store = Store::open(&trial.address).await.unwrap();
@@ -297,7 +297,9 @@ async fn migrate_together(trial: &Trial) {
     for node in nodes {
         applied.extend(node.await.unwrap().unwrap());
     }
-    assert_eq!(applied, ["0001_init"]);
+    // Which node applied which is chance.
+    applied.sort_unstable();
+    assert_eq!(applied, ["0001_init", "0002_attempts"]);
     assert_eq!(trial.store.pending_migrations().await.unwrap(), [""; 0]);
 }
 
@@ -319,7 +321,9 @@ async fn point_reads_search_by_index_sqlite() {
     let trial = Trial::sqlite().await;
     let connection = rusqlite::Connection::open(trial.path()).unwrap();
     let mut checked = 0;
-    for sql in statements().filter(|sql| sql.text.contains("WHERE") && !sql.name.starts_with("snapshots.PAGE")) {
+    // Pages and operators' bulk actions walk an index in order and stop at their limit.
+    let walks = |name: &str| name.starts_with("snapshots.PAGE") || name.ends_with("_SOME");
+    for sql in statements().filter(|sql| sql.text.contains("WHERE") && !walks(sql.name)) {
         let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", sql.text)).unwrap();
         let steps: Vec<String> = plan.raw_query().mapped(|row| row.get(3)).collect::<Result<_, _>>().unwrap();
         let scans: Vec<_> = steps.iter().filter(|step| step.starts_with("SCAN") && !step.contains("chosen")).collect();

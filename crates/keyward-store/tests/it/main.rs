@@ -2,5 +2,6 @@
 
 mod engine;
 mod outages;
+mod retention;
 mod support;
 mod tables;

@@ -1,0 +1,11 @@
+-- Attempts to prove something, counted before each check and forgotten after a success.
+-- The subject is a keyed hash of an identity or a typed identifier together with the authenticator.
+CREATE TABLE attempts (
+    subject BLOB NOT NULL,
+    lane BLOB NOT NULL,
+    failures BIGINT NOT NULL,
+    blocked_until BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    PRIMARY KEY (subject, lane)
+) WITHOUT ROWID;
+CREATE INDEX attempts_updated_at ON attempts (updated_at);
