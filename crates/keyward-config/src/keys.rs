@@ -3,13 +3,7 @@
 //! Knows what a key may hold and whether this version uses it, not what the value means.
 //!
 //! Patterns: `{a,b}` stands for several names, `[]` for the items of a list, `<>` for any name.
-//! Keys that only Keyward has: `serve.trusted_proxies` (networks whose forwarded headers are believed),
-//! `serve.public.body_limit` (bytes of a request body on the public port), `security.factor_changes_require_aal2`
-//! (whoever has a second factor must show it before changing credentials), `selfservice.flows.settings.reauthentication`
-//! (`any` factor renews a privileged session, or `same_aal`: one of the level that the operation needs), the value `aal2` of
-//! `selfservice.flows.settings.required_aal` (asked per operation), `selfservice.methods.totp.config.issue_lookup_secrets`
-//! (backup codes come with TOTP), `selfservice.methods.webauthn.config.api_flows` (security keys in API flows),
-//! `selfservice.methods.link.config.confirm` (a mailed link shows a page before it acts), `ui.brand.name` (built-in pages).
+//! Defaults, and what the keys that only Keyward has are for, stand in [`crate::reference`].
 
 /// What a key may hold.
 #[derive(Debug, Clone, Copy)]
@@ -71,19 +65,18 @@ const SAME_SITE: Kind = OneOf(&["Strict", "Lax", "None"]);
 const LINK_OR_CODE: Kind = OneOf(&["link", "code"]);
 const SECRET_LENGTH: Kind = Secrets(16, usize::MAX);
 
-/// Every known key pattern with what becomes of it, for the generated reference.
-pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
-    KEYS.iter().map(|(pattern, _, status)| {
-        let state = match status {
+impl Status {
+    /// The words of the generated reference.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
             Used => "used",
             Silent => "accepted, without effect by nature",
             NotYet => "not yet: accepted with a warning",
             Commercial => "commercial: accepted with a warning",
             Moot(_) => "accepted with a warning when switched on",
             Renamed(_) => "old name, accepted with a warning",
-        };
-        (*pattern, state)
-    })
+        }
+    }
 }
 
 /// Patterns, kinds and statuses.
@@ -93,14 +86,16 @@ pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
     ("dev", Bool, Used),
     ("help", Bool, Silent),
     ("config", TextList, Silent),
-    ("revision", Text, Silent),
+    ("revision", Text, Used),
     ("sqa-opt-out", Bool, Silent),
     ("watch-courier", Bool, NotYet),
     ("expose-metrics-port", Int(0, 65_535), NotYet),
     ("dsn", Text, Used),
-    ("database.cleanup.batch_size", Int(1, i64::MAX), NotYet),
-    ("database.cleanup.sleep.tables", Span, NotYet),
-    ("database.cleanup.older_than", Span, NotYet),
+    ("database.cleanup.enabled", Bool, Used),
+    ("database.cleanup.batch_size", Int(1, 100_000), Used),
+    ("database.cleanup.sleep.tables", Span, Used),
+    ("database.cleanup.older_than", Span, Used),
+    ("audit.retention", Span, Used),
     ("preview.default_read_consistency_level", OneOf(&["strong", "eventual"]), NotYet),
     ("organizations", Anything, Commercial),
     ("enterprise", Anything, Commercial),
@@ -113,8 +108,8 @@ pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
     ("serve.{public,admin}.port", Int(1, 65_535), Used),
     ("serve.{public,admin}.socket.{owner,group}", Text, NotYet),
     ("serve.{public,admin}.socket.mode", Int(0, 0o777), NotYet),
-    ("serve.{public,admin}.tls.{cert,key}.path", Text, NotYet),
-    ("serve.{public,admin}.tls.{cert,key}.base64", Text, NotYet),
+    ("serve.{public,admin}.tls.{cert,key}.path", Text, Used),
+    ("serve.{public,admin}.tls.{cert,key}.base64", Text, Used),
     ("serve.{public,admin}.request_log.disable_for_health", Bool, Used),
     ("serve.public.cors.enabled", Bool, Used),
     ("serve.public.cors.{allowed_origins,allowed_methods,allowed_headers,exposed_headers}", TextList, Used),
@@ -168,6 +163,10 @@ pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
     ("session.whoami.tokenizer.templates.<>.ttl", Span, NotYet),
     ("session.whoami.tokenizer.templates.<>.subject_source", OneOf(&["id", "external_id"]), NotYet),
     ("security.account_enumeration.mitigate", Bool, Used),
+    ("security.attempts.enabled", Bool, Used),
+    ("security.attempts.{free,hard_stop}", Int(1, 1_000_000), Used),
+    ("security.attempts.{first_wait,longest_wait}", Span, Used),
+    ("security.attempts.network_burst", Int(0, 1_000_000), Used),
     ("security.disallow_ref_in_identity_schemas", Bool, NotYet),
     ("security.factor_changes_require_aal2", Bool, Used),
     // Calls to others.
@@ -265,7 +264,8 @@ pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
     ("selfservice.methods.password.config.identifier_similarity_check_enabled", Bool, Used),
     ("selfservice.methods.password.config.migrate_hook.enabled", Bool, NotYet),
     ("selfservice.methods.password.config.migrate_hook.config", Request, NotYet),
-    ("selfservice.methods.{link,code,totp,lookup_secret,webauthn,passkey,oidc}.enabled", Bool, NotYet),
+    ("selfservice.methods.{totp,lookup_secret}.enabled", Bool, Used),
+    ("selfservice.methods.{link,code,webauthn,passkey,oidc}.enabled", Bool, NotYet),
     ("selfservice.methods.link.config.lifespan", Span, Silent),
     ("selfservice.methods.link.config.base_url", Url, NotYet),
     ("selfservice.methods.link.config.confirm", Bool, NotYet),
@@ -273,8 +273,8 @@ pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
     ("selfservice.methods.code.config.lifespan", Span, Silent),
     ("selfservice.methods.code.config.max_submissions", Int(1, 255), NotYet),
     ("selfservice.methods.code.config.missing_credential_fallback_enabled", Bool, NotYet),
-    ("selfservice.methods.totp.config.issuer", Text, NotYet),
-    ("selfservice.methods.totp.config.issue_lookup_secrets", Bool, NotYet),
+    ("selfservice.methods.totp.config.issuer", Text, Used),
+    ("selfservice.methods.totp.config.issue_lookup_secrets", Bool, Used),
     ("selfservice.methods.webauthn.config.passwordless", Bool, NotYet),
     ("selfservice.methods.webauthn.config.api_flows", Bool, NotYet),
     ("selfservice.methods.{webauthn,passkey}.config.rp.{id,display_name}", Text, NotYet),

@@ -4,6 +4,7 @@
 
 mod check;
 mod document;
+mod effective;
 mod env;
 mod hooks;
 mod keys;
@@ -11,6 +12,7 @@ mod load;
 mod methods;
 mod network;
 mod quickstart;
+mod reference;
 mod report;
 mod resolve;
 mod return_to;
@@ -18,18 +20,20 @@ mod selfservice;
 mod settings;
 mod tree;
 
+pub use effective::Effective;
 pub use hooks::{Hook, Recipients};
-pub use keys::known_keys;
 pub use load::{Flags, Loaded, Source, Unreadable, load, read_files};
 pub use methods::{
     CodeMethod, LinkMethod, Methods, OidcMethod, PasskeyMethod, PasswordMethod, RelyingParty, TotpMethod, WebauthnMethod,
 };
 pub use network::{Network, NotANetwork};
 pub use quickstart::{DEFAULT_SCHEMA, DEFAULT_SCHEMA_ID, Quickstart};
+pub use reference::{KeyReference, json_schema, key_reference};
 pub use report::{ConfigErrors, Place, Problem, Warning, WarningKind};
 pub use return_to::{ReturnToForbidden, ReturnUrls};
 pub use settings::{
-    After, AfterMethod, Argon2, BaseUrl, Config, Cookies, Cors, FeatureFlags, Flow, Flows, HashAlgorithm, Hashers, Identity,
-    Listener, Log, LogFormat, LogLevel, LogoutFlow, MailedFlow, MailedStrategy, PageAddress, PublicListener, RawSettings,
-    Reauthentication, RegistrationFlow, SameSite, SchemaSource, Secrets, Selfservice, Session, SettingsFlow, Tls,
+    After, AfterMethod, Argon2, Attempts, BaseUrl, Cleanup, Config, Cookies, Cors, FeatureFlags, Flow, Flows, HashAlgorithm,
+    Hashers, Identity, Listener, Log, LogFormat, LogLevel, LogoutFlow, MailedFlow, MailedStrategy, PageAddress, Pem,
+    PublicListener, RawSettings, Reauthentication, RegistrationFlow, SameSite, SchemaSource, Secrets, Selfservice, Session,
+    SettingsFlow, Tls,
 };

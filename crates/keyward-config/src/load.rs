@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::document::{Node, parse};
+use crate::effective::Effective;
 use crate::report::{ConfigErrors, Place, Report, Warning};
 use crate::settings::Config;
 use crate::{check, env, resolve};
@@ -38,6 +39,8 @@ pub struct Loaded {
     pub config: Config,
     /// What the operator should know, in the order of the files.
     pub warnings: Vec<Warning>,
+    /// What was loaded, all files and variables together, to be shown, compared and named by a hash.
+    pub effective: Effective,
     /// Development mode without any secret: the caller has to put random ones into `config.secrets`.
     pub generated_secrets_needed: bool,
 }
@@ -97,7 +100,7 @@ pub fn load(sources: &[Source], environment: &BTreeMap<String, String>, flags: &
             let mut warnings = report.warnings;
             warnings.sort_by_key(|warning| order(&warning.place));
             let generated_secrets_needed = config.secrets.is_empty();
-            Ok(Loaded { config, warnings, generated_secrets_needed })
+            Ok(Loaded { config, warnings, effective: Effective::new(&root), generated_secrets_needed })
         }
         _ => {
             report.problems.sort_by_key(|problem| order(&problem.place));

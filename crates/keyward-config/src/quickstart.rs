@@ -133,6 +133,10 @@ const REST: &str = "  flows:
         haveibeenpwned_enabled: true
         # Without a connection passwords are accepted unchecked.
         ignore_network_errors: true
+    totp:
+      enabled: true
+    lookup_secret:
+      enabled: true
     code:
       config:
         lifespan: 15m

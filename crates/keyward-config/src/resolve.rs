@@ -12,8 +12,8 @@ use crate::network::{Network, PRIVATE};
 use crate::report::{Place, Report, WarningKind};
 use crate::selfservice;
 use crate::settings::{
-    Argon2, BaseUrl, Config, Cookies, Cors, FeatureFlags, HashAlgorithm, Hashers, Identity, Listener, Log, LogFormat, LogLevel,
-    PublicListener, RawSettings, SameSite, SchemaSource, Secrets, Session, Tls,
+    Argon2, Attempts, BaseUrl, Cleanup, Config, Cookies, Cors, FeatureFlags, HashAlgorithm, Hashers, Identity, Listener, Log,
+    LogFormat, LogLevel, Pem, PublicListener, RawSettings, SameSite, SchemaSource, Secrets, Session, Tls,
 };
 
 /// Secrets that stand in well-known example files and are therefore no secrets.
@@ -124,7 +124,10 @@ pub(crate) fn resolve(root: &Node, flags: &Flags, report: &mut Report) -> Option
         feature_flags,
         mitigate_account_enumeration: reader.on("security.account_enumeration.mitigate", false),
         factor_changes_require_aal2: reader.on("security.factor_changes_require_aal2", true),
+        attempts: attempts(reader, report),
         brand_name: reader.owned("ui.brand.name", "Keyward"),
+        revision: reader.text("revision").map(str::to_owned),
+        cleanup: cleanup(reader),
         courier: reader.node("courier").map(RawSettings::from_node),
     })
 }
@@ -203,17 +206,45 @@ fn listener(
         let message = "expected an http or https URL without user name, query and fragment";
         report.refuse(&reader.place(&key("base_url")), key("base_url"), message);
     }
-    let path = |part: &str| reader.text(&key(&format!("tls.{part}.path"))).map(str::to_owned);
-    let tls = match (path("cert"), path("key")) {
-        (Some(cert_path), Some(key_path)) => Some(Tls { cert_path, key_path }),
-        (None, None) => None,
-        _ => {
-            report.refuse(&reader.place(&key("tls")), key("tls"), "certificate and key are needed together");
-            None
-        }
-    };
+    let tls = tls(reader, name, report);
     let quiet_health_log = reader.on(&key("request_log.disable_for_health"), false);
     Some(Listener { base_url: BaseUrl { text, url: url? }, host, port, tls, quiet_health_log })
+}
+
+fn tls(reader: Reader<'_>, name: &str, report: &mut Report) -> Option<Tls> {
+    let block = format!("serve.{name}.tls");
+    let mut pem = |part: &str| {
+        let key = |form: &str| format!("{block}.{part}.{form}");
+        let text = |form: &str| reader.text(&key(form)).filter(|text| !text.is_empty()).map(str::to_owned);
+        match (text("path"), text("base64")) {
+            (Some(_), Some(_)) => {
+                let key = format!("{block}.{part}");
+                report.refuse(&reader.place(&key), key.as_str(), "give either path or base64, not both");
+                None
+            }
+            (Some(path), None) => Some(Pem::Path(path)),
+            (None, Some(text)) => Some(Pem::Base64(Secret::new(text))),
+            (None, None) => None,
+        }
+    };
+    match (pem("cert"), pem("key")) {
+        (Some(cert), Some(key)) => Some(Tls { cert, key }),
+        (None, None) => None,
+        _ => {
+            report.refuse(&reader.place(&block), block.as_str(), "certificate and key are needed together");
+            None
+        }
+    }
+}
+
+fn cleanup(reader: Reader<'_>) -> Cleanup {
+    Cleanup {
+        enabled: reader.on("database.cleanup.enabled", true),
+        batch_size: reader.number("database.cleanup.batch_size", 100),
+        sleep: reader.span("database.cleanup.sleep.tables", Span::minutes(1)),
+        older_than: reader.span("database.cleanup.older_than", Span::hours(24)),
+        audit_retention: Some(reader.span("audit.retention", Span::hours(365 * 24))).filter(|span| *span > Span::ZERO),
+    }
 }
 
 fn bracketed(host: &str) -> String {
@@ -469,6 +500,23 @@ fn courier(reader: Reader<'_>, report: &mut Report) {
     if query.split('&').any(|pair| pair.split('=').next() == Some("legacy_ssl")) {
         let message = "legacy_ssl is an old parameter without effect; smtps:// already means TLS from the start";
         report.warn(WarningKind::Deprecated, &place, key, message);
+    }
+}
+
+fn attempts(reader: Reader<'_>, report: &mut Report) -> Attempts {
+    let enabled = reader.on("security.attempts.enabled", true);
+    if !enabled {
+        let key = "security.attempts.enabled";
+        let message = "passwords and codes can now be guessed as fast as the server answers";
+        report.warn(WarningKind::Advice, &reader.place(key), key, message);
+    }
+    Attempts {
+        enabled,
+        free: reader.number("security.attempts.free", 5),
+        first_wait: reader.span("security.attempts.first_wait", Span::seconds(30)),
+        longest_wait: reader.span("security.attempts.longest_wait", Span::hours(1)),
+        hard_stop: reader.number("security.attempts.hard_stop", 100),
+        network_burst: reader.number("security.attempts.network_burst", 60),
     }
 }
 

@@ -47,10 +47,33 @@ pub struct Config {
     /// `security.factor_changes_require_aal2` (ours, default true): an identity that has a second factor must show it
     /// before anything but its free traits is changed.
     pub factor_changes_require_aal2: bool,
+    /// `security.attempts` (ours): what wrong passwords and codes lead to.
+    pub attempts: Attempts,
     /// `ui.brand.name` (ours): what the built-in pages call the product.
     pub brand_name: String,
+    /// `revision`: the operator's own name for this configuration, which `/health/config` repeats.
+    pub revision: Option<String>,
+    /// What is deleted in the background, and when.
+    pub cleanup: Cleanup,
     /// The block `courier` as written; `None` when there is none.
     pub courier: Option<RawSettings>,
+}
+
+/// How many wrong attempts are let pass, and what follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempts {
+    /// Attempts are counted at all; on unless it is switched off.
+    pub enabled: bool,
+    /// Wrong attempts in a row, for each account and factor, before the first wait.
+    pub free: i64,
+    /// The first wait; each further one is twice as long.
+    pub first_wait: Span,
+    /// No wait is longer.
+    pub longest_wait: Span,
+    /// After so many in a row no attempt is let through.
+    pub hard_stop: i64,
+    /// Wrong attempts that a client network may make at once; 0 counts no networks.
+    pub network_burst: u32,
 }
 
 impl Config {
@@ -171,13 +194,38 @@ pub struct PublicListener {
     pub trusted_proxies: Vec<Network>,
 }
 
-/// Paths of PEM files.
+/// What a listener needs to end TLS itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
-    /// The certificate chain.
-    pub cert_path: String,
+    /// The certificate chain, the server's own certificate first.
+    pub cert: Pem,
     /// The private key.
-    pub key_path: String,
+    pub key: Pem,
+}
+
+/// Where PEM text (RFC 7468) comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pem {
+    /// A file, read again when it changes.
+    Path(String),
+    /// The text itself in base64 (RFC 4648, section 4).
+    Base64(Secret<String>),
+}
+
+/// Deleting what nobody needs any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cleanup {
+    /// `database.cleanup.enabled` (ours): this node deletes in the background.
+    pub enabled: bool,
+    /// `database.cleanup.batch_size`: the most rows that one statement deletes.
+    pub batch_size: u32,
+    /// `database.cleanup.sleep.tables`: the time between two rounds of a node, on average.
+    pub sleep: Span,
+    /// `database.cleanup.older_than`: how long rows stay after they ended; a day when not configured, so that whoever comes
+    /// late is told that a flow expired.
+    pub older_than: Span,
+    /// `audit.retention` (ours): how long audit events are kept; `None` keeps them for ever.
+    pub audit_retention: Option<Span>,
 }
 
 /// The answer to cross-origin requests.

@@ -113,7 +113,7 @@ fn steps(segment: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Every path that a pattern with braces stands for.
-fn alternatives(pattern: &str) -> Vec<String> {
+pub(crate) fn alternatives(pattern: &str) -> Vec<String> {
     let Some((before, rest)) = pattern.split_once('{') else {
         return vec![pattern.to_owned()];
     };

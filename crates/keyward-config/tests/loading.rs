@@ -54,7 +54,7 @@ fn fixture(name: &str) -> Source {
 
 #[test]
 fn defaults_are_filled_in() {
-    let Loaded { config, warnings, generated_secrets_needed } = loaded(&[BASE]);
+    let Loaded { config, warnings, generated_secrets_needed, .. } = loaded(&[BASE]);
     assert_eq!(warnings, []);
     assert!(!generated_secrets_needed && !config.dev);
     assert_eq!(config.public.base_url.as_str(), "https://box:4433/");
@@ -477,7 +477,7 @@ $schema: https://example.org/x
     let loud = "\
 selfservice:
   methods:
-    totp: {enabled: true, config: {issuer: x}}
+    code: {enabled: true}
     b2b: {config: {organizations: [{id: x}]}}
   whitelisted_return_urls: [\"https://old.example/\"]
 tracing: {provider: jaeger, providers: {jaeger: {sampling: {trace_id_ratio: 0.5}}}}
@@ -488,7 +488,7 @@ ciphers: {algorithm: noop}
     let said: Vec<(String, WarningKind, &str)> =
         warnings.iter().map(|warning| (warning.place.to_string(), warning.kind, warning.key.as_str())).collect();
     let expected = [
-        ("1.yml:3", WarningKind::NotYet, "selfservice.methods.totp"),
+        ("1.yml:3", WarningKind::NotYet, "selfservice.methods.code"),
         ("1.yml:4", WarningKind::Commercial, "selfservice.methods.b2b"),
         ("1.yml:5", WarningKind::Deprecated, "selfservice.whitelisted_return_urls"),
         ("1.yml:6", WarningKind::NotYet, "tracing"),
@@ -594,7 +594,7 @@ fn the_quickstart_loads_without_a_word() {
         schema_url: "base64://e30=".to_owned(),
         secret: Secret::new("0123456789abcdef0123456789abcdef".to_owned()),
     };
-    let Loaded { config, warnings, generated_secrets_needed } = loaded(&[&quickstart.text()]);
+    let Loaded { config, warnings, generated_secrets_needed, .. } = loaded(&[&quickstart.text()]);
     assert_eq!(warnings, []);
     assert!(!generated_secrets_needed && !config.dev && !config.cookies.secure && !config.session.cookie.secure);
     assert_eq!(config.dsn.reveal(), "sqlite:///tmp/a \"folder\": x/keyward.sqlite?_fk=true");

@@ -4,7 +4,7 @@
 //! The only place that names a status for a self-service flow; `answer.golden` pins the whole table.
 
 use http::StatusCode;
-use keyward_model::{ContinueWith, FlowId, FlowType, Problem, Time};
+use keyward_model::{ContinueWith, FlowId, FlowType, IdentityId, Problem, Time};
 use keyward_selfservice::outcome::{IssuedSession, Outcome, Registered, Saved, SignedIn};
 use keyward_selfservice::view::{LoginView, RegistrationView, SettingsView};
 use serde::Serialize;
@@ -77,6 +77,8 @@ pub(crate) enum Said {
     Created(Shape),
     Shown(Shape),
     Refused(Shape),
+    Continued(Shape),
+    Throttled { shape: Shape, retry_after: u32 },
     SentOn { shape: Shape, location: String },
     Saved { shape: Shape, location: String, session_expires_at: Time },
     SignedIn(SignedIn),
@@ -97,6 +99,11 @@ pub(crate) fn answer(addresses: &Addresses, scene: Scene<'_>, said: Result<Said,
         Ok(said) => tell(addresses, scene, said),
         Err(problem) => refuse(addresses, scene, &problem),
     }
+}
+
+/// How a refusal is told that concerns one part of a request.
+pub(crate) fn told(addresses: &Addresses, now: Time, problem: &Problem) -> Failure {
+    failure(addresses, Kind::Settings, Step::Submit, false, now, problem)
 }
 
 /// The answer to a request that is not about a flow: JSON, or the error page for browsers that navigate.
@@ -122,6 +129,17 @@ fn tell(addresses: &Addresses, scene: Scene<'_>, said: Said) -> Reply {
             }
             (_, Door::Spa | Door::Api) => Reply::json(StatusCode::BAD_REQUEST, shape.json),
         },
+        Said::Continued(shape) => match door(scene.success, shape.flow_type) {
+            Door::Html => Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(scene.kind, shape.id)),
+            Door::Spa | Door::Api => Reply::json(StatusCode::OK, shape.json),
+        },
+        Said::Throttled { shape, retry_after } => match door(scene.refusal, shape.flow_type) {
+            Door::Html => Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(scene.kind, shape.id)),
+            Door::Spa | Door::Api => {
+                let problem = Problem::TooManyAttempts { retry_after };
+                Reply::failure(failure(addresses, scene.kind, scene.step, scene.scripted, scene.now, &problem))
+            }
+        },
         Said::SentOn { shape, location } => match door(scene.refusal, shape.flow_type) {
             Door::Html => Reply::redirect(StatusCode::SEE_OTHER, location),
             Door::Spa | Door::Api => Reply::json(StatusCode::BAD_REQUEST, shape.json),
@@ -140,7 +158,7 @@ fn tell(addresses: &Addresses, scene: Scene<'_>, said: Said) -> Reply {
 }
 
 fn tell_signed_in(scene: Scene<'_>, said: SignedIn) -> Reply {
-    let SignedIn { flow_type, session, location, second_factor, continue_with } = said;
+    let SignedIn { flow_type, identity_id, session, location, second_factor, continue_with } = said;
     let reply = match (door(scene.success, flow_type), second_factor) {
         (Door::Api, _) => {
             let token = session.token.as_ref().map(|token| token.reveal().as_str()).or(scene.token);
@@ -150,11 +168,11 @@ fn tell_signed_in(scene: Scene<'_>, said: SignedIn) -> Reply {
         (Door::Spa, Some(location)) => Reply::failure(location_change(&location)),
         (Door::Spa, None) => Reply::json(StatusCode::OK, entry_json(None, Some(&session.json), None, &continue_with)),
     };
-    with_session(reply, session)
+    with_session(reply, identity_id, session)
 }
 
 fn tell_registered(scene: Scene<'_>, said: Registered) -> Reply {
-    let Registered { flow_type, identity, session, location, continue_with } = said;
+    let Registered { flow_type, identity_id, identity, session, location, continue_with } = said;
     let json = |token| {
         let session = session.as_ref().map(|session| session.json.as_str());
         entry_json(token, session, Some(&identity), &continue_with)
@@ -168,14 +186,14 @@ fn tell_registered(scene: Scene<'_>, said: Registered) -> Reply {
         Door::Spa => Reply::json(StatusCode::OK, json(None)),
     };
     match session {
-        Some(session) => with_session(reply, session),
+        Some(session) => with_session(reply, identity_id, session),
         None => reply,
     }
 }
 
-fn with_session(reply: Reply, session: IssuedSession) -> Reply {
+fn with_session(reply: Reply, identity_id: IdentityId, session: IssuedSession) -> Reply {
     let cookie = SessionCookie::Issue { token: session.token, expires_at: session.expires_at };
-    Reply { session: cookie, rotate_csrf: session.rotate_csrf, ..reply }
+    Reply { session: cookie, remember: Some(identity_id), rotate_csrf: session.rotate_csrf, ..reply }
 }
 
 /// The success body of login and registration; the parts are JSON already.
@@ -326,6 +344,14 @@ fn failure(addresses: &Addresses, kind: Kind, step: Step, scripted: bool, now: T
         }
         Problem::Conflict { reason } => Failure::new(StatusCode::CONFLICT, reason.clone()),
         Problem::TooLarge => Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "The body has more bytes than this server reads."),
+        Problem::TooManyAttempts { retry_after } => Failure {
+            retry_after: Some(*retry_after),
+            ..Failure::named(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_attempts",
+                "Too many wrong attempts in a row; wait before the next one.",
+            )
+        },
         Problem::Busy { retry_after } => Failure {
             retry_after: Some(*retry_after),
             ..Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Too many sign-ins are being checked; try again shortly.")
@@ -385,6 +411,8 @@ impl<V: View, S: Success> IntoSaid for Outcome<V, S> {
             Self::Created(view) => shape(&view).map(Said::Created),
             Self::Shown(view) => shape(&view).map(Said::Shown),
             Self::Refused(view) => shape(&view).map(Said::Refused),
+            Self::Continued(view) => shape(&view).map(Said::Continued),
+            Self::Throttled { view, retry_after } => Ok(Said::Throttled { shape: shape(&view)?, retry_after }),
             Self::SentOn { view, location } => Ok(Said::SentOn { shape: shape(&view)?, location }),
             Self::Done(success) => success.into_said(),
         }

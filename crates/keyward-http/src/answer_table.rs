@@ -48,6 +48,7 @@ fn problems(flow_type: FlowType) -> Vec<Problem> {
         Problem::NotFound { reason: Some(text("why")) },
         Problem::Conflict { reason: text("why") },
         Problem::TooLarge,
+        Problem::TooManyAttempts { retry_after: 30 },
         Problem::Busy { retry_after: 7 },
         Problem::Upstream { reason: text("why") },
         Problem::Unavailable,
@@ -75,6 +76,7 @@ fn problems(flow_type: FlowType) -> Vec<Problem> {
             | Problem::NotFound { .. }
             | Problem::Conflict { .. }
             | Problem::TooLarge
+            | Problem::TooManyAttempts { .. }
             | Problem::Busy { .. }
             | Problem::Upstream { .. }
             | Problem::Unavailable
@@ -107,11 +109,14 @@ fn outcomes(kind: Kind, flow_type: FlowType) -> Vec<(&'static str, Said)> {
         ("created", Said::Created(shape_of(flow_type))),
         ("shown", Said::Shown(shape_of(flow_type))),
         ("refused", Said::Refused(shape_of(flow_type))),
+        ("continued", Said::Continued(shape_of(flow_type))),
+        ("throttled", Said::Throttled { shape: shape_of(flow_type), retry_after: 30 }),
         ("sent on", Said::SentOn { shape: shape_of(flow_type), location: location() }),
     ];
     let signed_in = |token, second_factor: Option<&str>| {
         Said::SignedIn(SignedIn {
             flow_type,
+            identity_id: IdentityId::parse(FLOW).expect("an id"),
             session: session(token),
             location: location(),
             second_factor: second_factor.map(str::to_owned),
@@ -121,6 +126,7 @@ fn outcomes(kind: Kind, flow_type: FlowType) -> Vec<(&'static str, Said)> {
     let registered = |session| {
         Said::Registered(Registered {
             flow_type,
+            identity_id: IdentityId::parse(FLOW).expect("an id"),
             identity: "{identity}".to_owned(),
             session,
             location: location(),
@@ -256,7 +262,10 @@ fn api_flows_are_json_even_for_clients_that_ask_for_html() {
         now: now(),
     };
     for (name, said) in outcomes(Kind::Login, FlowType::Api) {
-        assert!(matches!(answer(&addresses, scene, Ok(said)).content, Content::Json(_)), "{name}");
+        let content = answer(&addresses, scene, Ok(said)).content;
+        // Who has to wait is told so in an error, which is JSON as well.
+        let json = if name == "throttled" { matches!(content, Content::Failure(_)) } else { matches!(content, Content::Json(_)) };
+        assert!(json, "{name}");
     }
     let expired = Problem::FlowExpired { replacement: flow_id(REPLACEMENT), flow_type: FlowType::Api, expired_at: now() };
     for (problem, json) in [

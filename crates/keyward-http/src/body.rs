@@ -25,7 +25,14 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// # Errors
 /// When it is larger, slower or broken off.
 pub(crate) async fn read(caller: &Caller, body: Body) -> Result<Bytes, Problem> {
-    let limit = caller.app().config.public.body_limit;
+    read_up_to(caller, body, caller.app().config.public.body_limit).await
+}
+
+/// Reads a whole body of at most so many bytes.
+///
+/// # Errors
+/// When it is larger, slower or broken off.
+pub(crate) async fn read_up_to(caller: &Caller, body: Body, limit: usize) -> Result<Bytes, Problem> {
     let announced = caller.header(header::CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(Problem::TooLarge);

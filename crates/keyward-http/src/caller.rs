@@ -227,6 +227,7 @@ impl Caller {
             client: self.client(),
             lang: self.lang(),
             flow_type: None,
+            device: self.cookie(cookies::DEVICE).and_then(|value| cookies::open_device(&app.keys, value)),
             held: self
                 .cookies()
                 .filter(|(name, _)| *name == cookies::CONTINUITY)
@@ -328,6 +329,9 @@ impl Call {
         let (app, site) = (caller.app(), caller.site());
         if self.visit.held != self.held {
             reply.cookies.push(cookies::held(&app.keys, site, &self.visit.held, caller.now, app.random()));
+        }
+        if let Some(latest) = reply.remember {
+            reply.cookies.extend(cookies::device(&app.keys, site, self.visit.device.as_ref(), latest, app.random()));
         }
         reply.bind_session(app, site, self.token.as_ref(), self.conflict, caller.now);
         reply.send(caller).await

@@ -1,4 +1,4 @@
-//! Cookies in and out: the session's, the CSRF cookie and the one that holds the keys of paused payloads.
+//! Cookies in and out: the session's, the CSRF cookie, the browser's own, and the one that holds the keys of paused payloads.
 //! [`crate::caller`] reads them, [`crate::reply`] writes them.
 //! Values are opaque: only [`keyward_services::seal`] opens them, and names are compared as they came, never decoded (AC-58).
 
@@ -10,7 +10,8 @@ use cookie::time::{Duration, OffsetDateTime};
 use cookie::{Cookie, SameSite};
 use http::HeaderValue;
 use keyward_config::Cookies;
-use keyward_model::{ContainerId, Lang, Random, Secret, Time};
+use keyward_model::{ContainerId, IdentityId, Lang, Random, Secret, Time};
+use keyward_selfservice::Device;
 use keyward_services::continuity::{Held, Parcel};
 use keyward_services::csrf::CsrfCookie;
 use keyward_services::keys::{KeyUse, Keyring};
@@ -24,6 +25,10 @@ use crate::site::Site;
 pub(crate) const CONTINUITY: &str = "ory_kratos_continuity";
 /// The name of the cookie that pins the language of the built-in pages.
 pub(crate) const LANGUAGE: &str = "keyward_lang";
+/// The name of the cookie by which a browser shows that somebody signed in with it before (decisions 5.6).
+pub(crate) const DEVICE: &str = "keyward_device";
+/// People of one browser that are remembered.
+const MOST_REMEMBERED: usize = 5;
 const YEAR: i64 = 31_536_000;
 const CONTINUITY_AGE: i64 = 2_592_000;
 
@@ -120,6 +125,40 @@ pub(crate) fn held(keys: &Keyring, site: &Site, held: &Held, now: Time, random: 
     let plain = Secret::new(serde_json::to_vec(&stored).unwrap_or_default());
     let value = keys.seal_text(KeyUse::ContinuityCookie, Place::Cookie(CONTINUITY), plain.reveal(), random);
     write(CONTINUITY, value, &site.attributes, Age::Until(now + keyward_model::Span::seconds(CONTINUITY_AGE), now))
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredDevice {
+    id: [u8; 16],
+    identities: Vec<IdentityId>,
+}
+
+/// Opens the device cookie.
+pub(crate) fn open_device(keys: &Keyring, value: &str) -> Option<Device> {
+    let plain = keys.open_text(KeyUse::Device, Place::Cookie(DEVICE), value).ok()?;
+    let stored: StoredDevice = serde_json::from_slice(plain.reveal()).ok()?;
+    Some(Device { id: stored.id, identities: stored.identities })
+}
+
+/// A `Set-Cookie` value that remembers one more person; `None` when they are the latest one already.
+pub(crate) fn device(
+    keys: &Keyring,
+    site: &Site,
+    known: Option<&Device>,
+    latest: IdentityId,
+    random: &dyn Random,
+) -> Option<HeaderValue> {
+    let before = known.map(|device| device.identities.as_slice()).unwrap_or_default();
+    if before.first() == Some(&latest) {
+        return None;
+    }
+    let others = before.iter().copied().filter(|id| *id != latest).take(MOST_REMEMBERED - 1);
+    let identities = std::iter::once(latest).chain(others).collect();
+    let stored = StoredDevice { id: known.map_or_else(|| random.bytes(), |device| device.id), identities };
+    // Bytes and ids always have a JSON form.
+    let plain = serde_json::to_vec(&stored).unwrap_or_default();
+    let value = keys.seal_text(KeyUse::Device, Place::Cookie(DEVICE), &plain, random);
+    Some(write(DEVICE, value, &site.attributes, Age::Seconds(YEAR)))
 }
 
 /// How long a cookie lives.

@@ -17,6 +17,8 @@ pub(crate) struct Failure {
     pub(crate) id: Option<&'static str>,
     /// `error.reason`: what was wrong this time.
     pub(crate) reason: Option<Cow<'static, str>>,
+    /// `error.message`, where it is not the one of the status.
+    pub(crate) message: Option<String>,
     /// `error.details`; left out when empty.
     pub(crate) details: Map<String, Value>,
     /// Keys beside `error`.
@@ -28,7 +30,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A refusal that has nothing but its status.
     pub(crate) fn bare(status: StatusCode) -> Self {
-        Self { status, id: None, reason: None, details: Map::new(), beside: Map::new(), retry_after: None }
+        Self { status, id: None, reason: None, message: None, details: Map::new(), beside: Map::new(), retry_after: None }
     }
 
     /// A refusal with a sentence for developers.
@@ -89,7 +91,7 @@ impl Failure {
         if !self.details.is_empty() {
             put("details", Value::Object(self.details.clone()));
         }
-        put("message", json!(message(self.status)));
+        put("message", json!(self.message.as_deref().unwrap_or_else(|| message(self.status))));
         Value::Object(error)
     }
 }

@@ -26,6 +26,8 @@ use crate::state::Front;
 use crate::{body, cors, csrf, headers};
 
 const LONGEST_ADDRESS: usize = 8 * 1_024;
+/// Operators may name five hundred ids in one address.
+const LONGEST_ADMIN_ADDRESS: usize = 32 * 1_024;
 const MOST_HEADERS: usize = 100;
 const MOST_HEADER_BYTES: usize = 16 * 1_024;
 
@@ -36,7 +38,7 @@ pub(crate) async fn public(State(front): State<Arc<Front>>, request: Request, ne
     if let Some(answer) = known.site.cors.as_ref().and_then(|rules| cors::preflight(rules, &parts.method, &parts.headers)) {
         return answer;
     }
-    if let Some(failure) = too_large(&parts.uri, &parts.headers) {
+    if let Some(failure) = too_large(&parts.uri, &parts.headers, LONGEST_ADDRESS) {
         return finish(fail(&failure, request_id(&parts.headers).as_deref()), known.site.https);
     }
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
@@ -65,7 +67,7 @@ pub(crate) async fn public(State(front): State<Arc<Front>>, request: Request, ne
 pub(crate) async fn admin(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
     let known = front.enter();
     let (mut parts, request_body) = request.into_parts();
-    let mut answer = if let Some(failure) = too_large(&parts.uri, &parts.headers) {
+    let mut answer = if let Some(failure) = too_large(&parts.uri, &parts.headers, LONGEST_ADMIN_ADDRESS) {
         fail(&failure, request_id(&parts.headers).as_deref())
     } else {
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
@@ -85,8 +87,8 @@ fn finish(mut answer: Response, https: bool) -> Response {
     answer
 }
 
-fn too_large(uri: &Uri, headers: &HeaderMap) -> Option<Failure> {
-    if uri.path_and_query().is_some_and(|text| text.as_str().len() > LONGEST_ADDRESS) {
+fn too_large(uri: &Uri, headers: &HeaderMap, longest_address: usize) -> Option<Failure> {
+    if uri.path_and_query().is_some_and(|text| text.as_str().len() > longest_address) {
         return Some(Failure::bare(StatusCode::URI_TOO_LONG));
     }
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();

@@ -15,6 +15,7 @@ mod envelope;
 mod front;
 mod headers;
 mod location;
+mod metrics;
 mod multipart;
 mod pagination;
 mod public;
@@ -24,9 +25,12 @@ mod router;
 mod serve;
 mod site;
 mod state;
+mod tls;
 #[cfg(test)]
 mod wire_tests;
 
+pub use metrics::{ConfigStatus, Telemetry};
 pub use router::{admin_router, public_router};
-pub use serve::serve;
+pub use serve::{Listening, serve, serve_router, serve_with};
 pub use state::{AppState, app_state};
+pub use tls::{TlsError, TlsKeys};

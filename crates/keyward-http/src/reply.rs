@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderValue, Method, StatusCode};
-use keyward_model::{Secret, Time};
+use keyward_model::{IdentityId, Secret, Time};
 use keyward_services::csrf::CsrfCookie;
 use keyward_services::tokens::SessionToken;
 use keyward_services::{App, error_store};
@@ -22,6 +22,8 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) content: Content,
     pub(crate) session: SessionCookie,
+    /// Who has just signed in with this browser, to be remembered in its device cookie.
+    pub(crate) remember: Option<IdentityId>,
     /// The CSRF cookie must change.
     pub(crate) rotate_csrf: bool,
     /// Finished `Set-Cookie` values.
@@ -68,7 +70,15 @@ const ERROR_ID: HeaderName = HeaderName::from_static("ory-error-id");
 
 impl Reply {
     pub(crate) const fn new(status: StatusCode, content: Content) -> Self {
-        Self { status, content, session: SessionCookie::Keep, rotate_csrf: false, cookies: Vec::new(), headers: Vec::new() }
+        Self {
+            status,
+            content,
+            session: SessionCookie::Keep,
+            remember: None,
+            rotate_csrf: false,
+            cookies: Vec::new(),
+            headers: Vec::new(),
+        }
     }
 
     pub(crate) const fn empty(status: StatusCode) -> Self {

@@ -13,27 +13,48 @@ use http::{Request, StatusCode};
 use tower::ServiceExt;
 
 use crate::caller::Caller;
+use crate::metrics::{ConfigStatus, Measuring, Port, Telemetry, measure};
 use crate::reply::{Content, Reply};
 use crate::state::{AppState, Front};
 use crate::{admin, front, public};
 
 /// Everything that browsers and apps may ask.
 pub fn public_router(state: AppState) -> Router {
+    let telemetry = unwatched(&state);
+    public_router_with(state, telemetry)
+}
+
+/// As [`public_router`], counted.
+pub(crate) fn public_router_with(state: AppState, telemetry: Arc<Telemetry>) -> Router {
     public::routes()
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(Front::new(state), front::public))
+        .layer(from_fn_with_state(Measuring { telemetry, port: Port::Public }, measure))
 }
 
 /// Everything that operators may ask. Never reachable from outside: nobody is asked who they are here.
 /// `/identities` and `/admin/identities` are the same.
 pub fn admin_router(state: AppState) -> Router {
+    let telemetry = unwatched(&state);
+    admin_router_with(state, telemetry)
+}
+
+/// As [`admin_router`], counted, and showing the counts of both ports.
+pub(crate) fn admin_router_with(state: AppState, telemetry: Arc<Telemetry>) -> Router {
     let routes = admin::routes()
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(Front::new(state), front::admin));
+        .layer(from_fn_with_state(Front::new(state), front::admin))
+        .layer(Extension(Arc::clone(&telemetry)))
+        .layer(from_fn_with_state(Measuring { telemetry, port: Port::Admin }, measure));
     // The path has to be complete before a route is chosen.
     Router::new().fallback_service(routes.map_request(complete_path))
+}
+
+/// Counts that nobody else sees.
+pub(crate) fn unwatched(state: &AppState) -> Arc<Telemetry> {
+    Arc::new(Telemetry::new(ConfigStatus::new(state.load().now())))
 }
 
 async fn not_found(Extension(caller): Extension<Arc<Caller>>) -> Response {

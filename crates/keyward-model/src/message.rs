@@ -197,11 +197,27 @@ const MESSAGES: &[MessageRow] = &[
     info(1_010_001, "Sign in", "Anmelden"),
     info(1_010_003, "Confirm that it's you, and we carry on where you left off.", "Bestätigen Sie, dass Sie es sind. Danach geht es weiter, wo Sie aufgehört haben."),
     info(1_010_004, "One more step: confirm with your second factor.", "Noch ein Schritt: Bestätigen Sie mit Ihrem zweiten Faktor."),
+    info(1_010_006, "Code from your authenticator app", "Code aus Ihrer Authenticator-App"),
+    info(1_010_007, "Backup code", "Ersatzcode"),
+    info(1_010_009, "Confirm with the code", "Mit dem Code bestätigen"),
+    info(1_010_010, "Confirm with a backup code", "Mit einem Ersatzcode bestätigen"),
     info(1_010_022, "Sign in with password", "Mit Passwort anmelden"),
     // Sign up
     info(1_040_001, "Create account", "Konto anlegen"),
     // Settings
     success(1_050_001, "Your changes are saved.", "Ihre Änderungen sind gespeichert."),
+    info(1_050_004, "Remove the authenticator app", "Authenticator-App entfernen"),
+    info(1_050_005, "Scan this picture with your authenticator app.", "Scannen Sie dieses Bild mit Ihrer Authenticator-App."),
+    info(1_050_006, "{secret}", "{secret}"),
+    info(1_050_007, "Show the backup codes", "Ersatzcodes anzeigen"),
+    info(1_050_008, "Make new backup codes", "Neue Ersatzcodes erstellen"),
+    info(1_050_009, "{secret}", "{secret}"),
+    info(1_050_010, "These are your backup codes. Keep them where you find them without your phone.", "Das sind Ihre Ersatzcodes. Bewahren Sie sie so auf, dass Sie sie ohne Ihr Telefon finden."),
+    info(1_050_011, "I have saved the codes", "Ich habe die Codes gespeichert"),
+    info(1_050_014, "Used {used_at}", "Benutzt am {used_at}"),
+    info(1_050_015, "", ""),
+    info(1_050_016, "Remove the backup codes", "Ersatzcodes entfernen"),
+    info(1_050_017, "Or type this key into the app.", "Oder tippen Sie diesen Schlüssel in die App."),
     success(1_060_001, "You are back in. Choose a new password before {privileged_session_expires_at}.", "Sie sind wieder angemeldet. Wählen Sie vor {privileged_session_expires_at} ein neues Passwort."),
     // Labels
     info(1_070_001, "Password", "Passwort"),
@@ -209,6 +225,7 @@ const MESSAGES: &[MessageRow] = &[
     info(1_070_003, "Save", "Speichern"),
     info(1_070_004, "Email address or name", "E-Mail-Adresse oder Name"),
     info(1_070_005, "Continue", "Weiter"),
+    info(1_070_006, "Code from the app", "Code aus der App"),
     info(1_070_007, "Email address", "E-Mail-Adresse"),
     info(1_070_009, "Continue", "Weiter"),
     // Refusals of a value
@@ -219,7 +236,12 @@ const MESSAGES: &[MessageRow] = &[
     error(4_000_005, "Choose a different password: {reason}", "Wählen Sie ein anderes Passwort: {reason}"),
     error(4_000_006, "That address and password do not belong together. Check both and try again.", "Adresse und Passwort gehören nicht zusammen. Prüfen Sie beides und versuchen Sie es noch einmal."),
     error(4_000_007, "That address is already used by another account.", "Diese Adresse wird schon von einem anderen Konto verwendet."),
+    error(4_000_008, "That code is not right. Codes change every 30 seconds: enter the one shown now. If it keeps failing, check the clock of your phone.", "Dieser Code stimmt nicht. Codes wechseln alle 30 Sekunden: Geben Sie den ein, der gerade angezeigt wird. Hilft das nicht, prüfen Sie die Uhr Ihres Telefons."),
     error(4_000_009, "This account has no address or name to sign in with, so it cannot have a password.", "Dieses Konto hat keine Adresse und keinen Namen zum Anmelden und kann deshalb kein Passwort haben."),
+    error(4_000_011, "There is no authenticator app for this account.", "Zu diesem Konto gehört keine Authenticator-App."),
+    error(4_000_012, "That backup code was used before. Each code works once; enter another one.", "Dieser Ersatzcode wurde schon benutzt. Jeder Code gilt einmal; geben Sie einen anderen ein."),
+    error(4_000_014, "There are no backup codes for this account.", "Zu diesem Konto gibt es keine Ersatzcodes."),
+    error(4_000_016, "That is not one of your backup codes. Check it and try again.", "Das ist keiner Ihrer Ersatzcodes. Prüfen Sie ihn und versuchen Sie es noch einmal."),
     error(4_000_017, "Use at most {max_length} characters. This has {actual_length}.", "Verwenden Sie höchstens {max_length} Zeichen. Das hier hat {actual_length}."),
     error(4_000_018, "Enter {minimum} or more. This is {actual}.", "Geben Sie {minimum} oder mehr ein. Das hier ist {actual}."),
     error(4_000_019, "Enter more than {minimum}. This is {actual}.", "Geben Sie mehr als {minimum} ein. Das hier ist {actual}."),
@@ -249,6 +271,9 @@ const MESSAGES: &[MessageRow] = &[
     error(4_040_001, "This page had been open for too long, so we reloaded it. Enter your details again.", "Diese Seite war zu lange offen, deshalb haben wir sie neu geladen. Geben Sie Ihre Daten noch einmal ein."),
     error(4_050_001, "This page had been open for too long, so we reloaded it. Your last change was not saved. Enter it again.", "Diese Seite war zu lange offen, deshalb haben wir sie neu geladen. Ihre letzte Änderung wurde nicht gespeichert. Geben Sie sie noch einmal ein."),
     error(5_000_001, "Something went wrong on our side: {reason}", "Bei uns ist etwas schiefgegangen: {reason}"),
+    // Only ours
+    error(7_900_001, "Too many tries. Wait {retry_after} seconds, then try again.", "Zu viele Versuche. Warten Sie {retry_after} Sekunden und versuchen Sie es dann noch einmal."),
+    info(7_900_002, "You have {left} backup codes left. Make new ones in your settings.", "Sie haben noch {left} Ersatzcodes. Erstellen Sie in den Einstellungen neue."),
 ];
 
 #[cfg(test)]
@@ -270,6 +295,7 @@ mod tests {
             assert_eq!(names(row.en), names(row.de), "{}", row.id);
             let kind = match row.id {
                 1_050_001 | 1_060_001 => MessageKind::Success,
+                7_900_002 => MessageKind::Info,
                 id if id < 4_000_000 => MessageKind::Info,
                 _ => MessageKind::Error,
             };

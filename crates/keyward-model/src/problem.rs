@@ -87,6 +87,11 @@ pub enum Problem {
         /// Seconds.
         retry_after: u32,
     },
+    /// Too many wrong attempts in a row; wait before the next one.
+    TooManyAttempts {
+        /// Seconds.
+        retry_after: u32,
+    },
     /// A service that we depend on did not answer as it should.
     Upstream {
         /// A short sentence for developers.

@@ -10,4 +10,4 @@ pub mod view;
 pub mod visit;
 
 pub use outcome::{IssuedSession, LoginOutcome, Outcome, Registered, RegistrationOutcome, Saved, SettingsOutcome, SignedIn};
-pub use visit::{Client, ForbiddenHeader, Guard, Submitted, Visit};
+pub use visit::{Client, Device, ForbiddenHeader, Guard, Submitted, Visit};

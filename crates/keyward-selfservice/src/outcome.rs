@@ -2,7 +2,7 @@
 //! Stories return them, `http::answer` turns them into statuses, bodies, cookies and redirects.
 //! Refusals of a form are outcomes too: the flow shows what is wrong. Everything else is a [`keyward_model::Problem`].
 
-use keyward_model::{ContinueWith, FlowType, Secret, Time};
+use keyward_model::{ContinueWith, FlowType, IdentityId, Secret, Time};
 
 use crate::view::{LoginView, RegistrationView, SettingsView};
 
@@ -15,6 +15,15 @@ pub enum Outcome<V, S> {
     Shown(V),
     /// The form is refused, or its next step is due; the flow says which.
     Refused(V),
+    /// Nothing was changed yet, but the flow shows something new: programs get it (200), a browser goes back to its page.
+    Continued(V),
+    /// Too many wrong attempts: programs get 429, a browser its page with the flow's message.
+    Throttled {
+        /// The flow with its message.
+        view: V,
+        /// Seconds until the next attempt.
+        retry_after: u32,
+    },
     /// Somebody is signed in already, so there is nothing to do here: programs get the refused flow (400), a browser is
     /// sent on to `location` (303).
     SentOn {
@@ -64,6 +73,8 @@ pub struct IssuedSession {
 pub struct SignedIn {
     /// Who talks.
     pub flow_type: FlowType,
+    /// Whose session it is; the browser remembers that it signed in as them.
+    pub identity_id: IdentityId,
     /// The session.
     pub session: IssuedSession,
     /// Where a browser goes.
@@ -79,6 +90,8 @@ pub struct SignedIn {
 pub struct Registered {
     /// Who talks.
     pub flow_type: FlowType,
+    /// The new account's id; the browser remembers that it signed in as it.
+    pub identity_id: IdentityId,
     /// The public identity as JSON.
     pub identity: String,
     /// The session, when the `session` hook hands it out.

@@ -3,6 +3,7 @@
 //! Holds no request, no header map and no cookie jar.
 
 use keyward_model::{CsrfFailure, IdentityId, Lang, Time};
+use keyward_services::attempts::Lane;
 pub use keyward_services::audit::Client;
 use keyward_services::continuity::Held;
 use keyward_services::session::ActiveSession;
@@ -26,6 +27,8 @@ pub struct Visit {
     pub lang: Lang,
     /// Who talks through the flow, once a story has found it: decides how refusals are answered.
     pub flow_type: Option<keyward_model::FlowType>,
+    /// This browser, if somebody signed in with it before.
+    pub device: Option<Device>,
     /// Paused payloads that this browser holds. Stories hand it back changed.
     pub held: Held,
 }
@@ -35,6 +38,23 @@ impl Visit {
     pub fn identity_id(&self) -> Option<IdentityId> {
         self.session.as_ref().map(|active| active.session.identity_id)
     }
+
+    /// The lane in which attempts on this identity count.
+    pub fn lane(&self, identity: IdentityId) -> Lane {
+        match &self.device {
+            Some(device) if device.identities.contains(&identity) => Lane::Device(device.id),
+            _ => Lane::Public,
+        }
+    }
+}
+
+/// A browser that somebody signed in with before, from its sealed device cookie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Random, made at the first sign-in.
+    pub id: [u8; 16],
+    /// Who signed in with it, the latest first.
+    pub identities: Vec<IdentityId>,
 }
 
 /// Verdicts about a submit, worked out before the flow is known.

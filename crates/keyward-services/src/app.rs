@@ -12,8 +12,10 @@ use keyward_store::Store;
 use crate::breach::{BadBreachHost, BreachLookup, BreachRules};
 use crate::hashing::{Argon2Parameters, HashCapacity, HashParameters, Hasher, HasherError};
 use crate::keys::{KeyError, KeyMaterial, Keyring};
+use crate::networks::Networks;
 use crate::outbound::{Outbound, OutboundRules};
 use crate::schema::{SchemaError, SchemaSource, Schemas};
+use crate::sign_ins::SignIns;
 
 /// The services behind one configuration.
 pub struct App {
@@ -33,6 +35,10 @@ pub struct App {
     pub schemas: Schemas,
     /// The breach lookup, unless it is switched off.
     pub breach: Option<Arc<BreachLookup>>,
+    /// How sign-ins ended so far.
+    pub sign_ins: Arc<SignIns>,
+    /// Guesses by client network.
+    pub networks: Arc<Networks>,
 }
 
 /// Why a configuration cannot be served.
@@ -106,7 +112,33 @@ impl App {
         } else {
             None
         };
-        Ok(Self { config, store, clock, chance, keys, hasher, schemas, breach })
+        Ok(Self {
+            config,
+            store,
+            clock,
+            chance,
+            keys,
+            hasher,
+            schemas,
+            breach,
+            sign_ins: Arc::default(),
+            networks: Arc::default(),
+        })
+    }
+
+    /// The services for another configuration of the same running server: database, clock, generator and counts are shared,
+    /// and the hash threads as well unless their parameters changed.
+    ///
+    /// # Errors
+    /// As [`App::build`]; this one then goes on as it was.
+    pub fn rebuild(&self, config: Config, cores: NonZeroUsize) -> Result<Self, BuildError> {
+        let mut next = Self::build(config, self.store.clone(), Arc::clone(&self.clock), Arc::clone(&self.chance), cores)?;
+        if next.hasher.parameters() == self.hasher.parameters() {
+            next.hasher = Arc::clone(&self.hasher);
+        }
+        next.sign_ins = Arc::clone(&self.sign_ins);
+        next.networks = Arc::clone(&self.networks);
+        Ok(next)
     }
 
     /// The present instant.

@@ -38,6 +38,16 @@ pub enum EventKind {
     PasswordChanged,
     PasswordRehashed,
     TraitsChanged,
+    TotpAdded,
+    TotpRemoved,
+    LookupCodesGenerated,
+    LookupCodesConfirmed,
+    LookupCodesRevealed,
+    LookupCodesRemoved,
+    LookupCodeUsed,
+    AalUpgraded,
+    ThrottleEngaged,
+    AttemptsForgotten,
     SessionIssued,
     SessionRevoked,
     SessionsRevoked,
@@ -67,6 +77,16 @@ impl EventKind {
             Self::PasswordChanged => "password_changed",
             Self::PasswordRehashed => "password_rehashed",
             Self::TraitsChanged => "traits_changed",
+            Self::TotpAdded => "totp_added",
+            Self::TotpRemoved => "totp_removed",
+            Self::LookupCodesGenerated => "lookup_codes_generated",
+            Self::LookupCodesConfirmed => "lookup_codes_confirmed",
+            Self::LookupCodesRevealed => "lookup_codes_revealed",
+            Self::LookupCodesRemoved => "lookup_codes_removed",
+            Self::LookupCodeUsed => "lookup_code_used",
+            Self::AalUpgraded => "aal_upgraded",
+            Self::ThrottleEngaged => "throttle_engaged",
+            Self::AttemptsForgotten => "attempts_forgotten",
             Self::SessionIssued => "session_issued",
             Self::SessionRevoked => "session_revoked",
             Self::SessionsRevoked => "sessions_revoked",
@@ -147,6 +167,7 @@ impl Event {
 
     /// Adds the event to the commit that it describes.
     pub fn write(self, app: &App, client: &Client, now: Time, batch: &mut Batch) {
+        app.sign_ins.count(self.kind, self.method);
         let id: EventId = app.random().ordered_id(now);
         batch.insert_audit_event(&AuditEvent {
             id,

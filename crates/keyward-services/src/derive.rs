@@ -45,6 +45,8 @@ pub struct IdentityEdit {
     pub schema_id: Option<String>,
     /// Addresses that were proven to be the person's.
     pub addresses: Vec<AddressProof>,
+    /// What an operator says about addresses; wins over what is stored.
+    pub address_states: Vec<AddressState>,
 }
 
 /// One change of a credential.
@@ -88,6 +90,27 @@ pub struct AddressProof {
     pub via: Via,
     /// The address that the code went to; counts only while the account still has exactly this one.
     pub value: String,
+}
+
+/// How far an address is, as an operator says. Counts only while the account has exactly this address.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AddressState {
+    /// How it is reached.
+    pub via: Via,
+    /// The canonical address.
+    pub value: String,
+    /// Whether it counts as proven.
+    pub verified: bool,
+    /// Progress of the verification.
+    pub status: AddressStatus,
+    /// When it was proven; `None` with `verified` means now.
+    pub verified_at: Option<Time>,
+}
+
+impl std::fmt::Debug for AddressState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AddressState({} {})", self.via.as_str(), self.status.as_str())
+    }
 }
 
 impl std::fmt::Debug for AddressProof {
@@ -195,7 +218,7 @@ fn build(
         check_identifiers(&uses)?;
     }
     apply_fields(&mut identity, &edit, now)?;
-    identity.verifiable_addresses = verifiable(&identity.verifiable_addresses, &uses, &edit.addresses, now, ids)?;
+    identity.verifiable_addresses = verifiable(&identity.verifiable_addresses, &uses, &edit, now, ids)?;
     identity.recovery_addresses = recovery(&identity.recovery_addresses, &uses, now, ids)?;
     let known = before.map(|before| before.credentials.as_slice()).unwrap_or_default();
     let credentials = credentials(&identity, known, &uses, &edit, now, ids)?;
@@ -306,7 +329,7 @@ fn identifiers(uses: &[TraitUse], flagged: impl Fn(&TraitUse) -> bool) -> Vec<St
 fn verifiable(
     known: &[VerifiableAddress],
     uses: &[TraitUse],
-    proofs: &[AddressProof],
+    edit: &IdentityEdit,
     now: Time,
     ids: &mut Ids<'_>,
 ) -> Result<Vec<VerifiableAddress>, Failure> {
@@ -325,11 +348,18 @@ fn verifiable(
                 updated_at: now,
             },
         };
-        if !row.verified && proofs.iter().any(|proof| proof.via == row.via && proof.value == row.value) {
+        if !row.verified && edit.addresses.iter().any(|proof| proof.via == row.via && proof.value == row.value) {
             row.verified = true;
             row.status = AddressStatus::Completed;
             row.verified_at = Some(now);
             row.updated_at = now;
+        }
+        if let Some(state) = edit.address_states.iter().find(|state| state.via == row.via && state.value == row.value) {
+            let verified_at = state.verified_at.or_else(|| state.verified.then_some(now));
+            if (row.verified, row.status, row.verified_at) != (state.verified, state.status, verified_at) {
+                (row.verified, row.status, row.verified_at) = (state.verified, state.status, verified_at);
+                row.updated_at = now;
+            }
         }
         rows.push(row);
     }

@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod attempts;
 pub mod audit;
 pub mod breach;
 pub mod continuity;
@@ -13,6 +14,8 @@ pub mod error_store;
 pub mod flow_rows;
 pub mod hashing;
 pub mod keys;
+pub mod lookup_codes;
+pub mod networks;
 pub mod outbound;
 pub mod password_policy;
 pub mod passwords;
@@ -21,8 +24,10 @@ pub mod phone;
 pub mod schema;
 pub mod seal;
 pub mod session;
+pub mod sign_ins;
 mod storage_problem;
 pub mod tokens;
+pub mod totp;
 
 pub use app::{App, BuildError};
 pub use storage_problem::storage_problem;

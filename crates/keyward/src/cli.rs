@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::identities_arguments::{DeleteWhat, GetWhat, Identities, ImportWhat, ListWhat, ValidateWhat};
+
 /// An identity server: sign-up, sign-in and everything people do to their own account.
 #[derive(Debug, Parser)]
 #[command(name = "keyward", version, about, max_term_width = 100)]
@@ -24,6 +26,52 @@ pub(crate) enum Command {
     Migrate {
         #[command(subcommand)]
         what: Migrate,
+    },
+    /// Delete what is over from a database; a server also does so by itself.
+    Cleanup {
+        #[command(subcommand)]
+        what: Cleanup,
+    },
+    /// Judge or show a configuration without starting anything.
+    Config {
+        #[command(subcommand)]
+        what: Config,
+    },
+    /// Look after identities through a server's admin port.
+    #[command(alias = "identity")]
+    Identities {
+        #[command(subcommand)]
+        what: Identities,
+    },
+    /// Kratos' spelling of `identities get`.
+    #[command(hide = true)]
+    Get {
+        #[command(subcommand)]
+        what: GetWhat,
+    },
+    /// Kratos' spelling of `identities list`.
+    #[command(hide = true)]
+    List {
+        #[command(subcommand)]
+        what: ListWhat,
+    },
+    /// Kratos' spelling of `identities delete`.
+    #[command(hide = true)]
+    Delete {
+        #[command(subcommand)]
+        what: DeleteWhat,
+    },
+    /// Kratos' spelling of `identities import`.
+    #[command(hide = true)]
+    Import {
+        #[command(subcommand)]
+        what: ImportWhat,
+    },
+    /// Kratos' spelling of `identities validate`.
+    #[command(hide = true)]
+    Validate {
+        #[command(subcommand)]
+        what: ValidateWhat,
     },
     /// Print a generated document of the repository.
     #[command(hide = true)]
@@ -93,10 +141,56 @@ pub(crate) struct MigrateSql {
     pub(crate) config: ConfigFiles,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cleanup {
+    /// Delete expired sessions, flows and what belongs to them, a few rows at a time.
+    Sql(CleanupSql),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CleanupSql {
+    /// The database; without it the configuration or the environment variable DSN says which.
+    pub(crate) dsn: Option<String>,
+    /// Take the database from the environment variable DSN; this is what happens without any other word about it.
+    #[arg(short = 'e', long)]
+    pub(crate) read_from_env: bool,
+    /// How long rows stay after they ended.
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    pub(crate) keep_last: String,
+    /// The most rows that one statement deletes.
+    #[arg(short = 'b', long = "batch-size", alias = "database.cleanup.batch_size", value_name = "ROWS", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) batch_size: u32,
+    /// A pause between two tables.
+    #[arg(long = "sleep", alias = "database.cleanup.sleep.tables", value_name = "DURATION", default_value = "0s")]
+    pub(crate) sleep: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigFiles,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Name every mistake with its file and line; exit code 1 when there is one.
+    Check(ConfigCheck),
+    /// Print what all files and environment variables come to, secrets masked.
+    Show(ConfigCheck),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigCheck {
+    #[command(flatten)]
+    pub(crate) config: ConfigFiles,
+    /// Judge as `serve --dev` does.
+    #[arg(long)]
+    pub(crate) dev: bool,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Generated {
     /// Every message with its id and sentences.
     Messages,
     /// Every configuration key and what becomes of it.
     ConfigKeys,
+    /// A JSON Schema of the configuration.
+    ConfigSchema,
 }

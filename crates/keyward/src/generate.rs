@@ -13,6 +13,7 @@ pub(crate) fn run(what: Generated) -> Result<(), Failure> {
     match what {
         Generated::Messages => print!("{}", messages()),
         Generated::ConfigKeys => print!("{}", config_keys()),
+        Generated::ConfigSchema => println!("{:#}", keyward_config::json_schema()),
     }
     Ok(())
 }
@@ -30,10 +31,21 @@ fn messages() -> String {
 
 fn config_keys() -> String {
     let mut text = String::from(
-        "# Configuration keys\n\nWritten by `keyward generate config-keys`. `used`: it has its effect. `not yet`: accepted, and named once at start.\n\n| Key | State |\n|---|---|\n",
+        "# Configuration keys\n\nWritten by `keyward generate config-keys`; [a JSON Schema](config.schema.json) says the same to editors.\n\n\
+         `{a,b}` stands for several names, `[]` for the items of a list, `<>` for any name. `used`: it has its effect. `not yet`: accepted, and \
+         named once at start. A key with a description is one that only Keyward has, or one with a value that only Keyward takes.\n\n\
+         | Key | Value | Default | State | Description |\n|---|---|---|---|---|\n",
     );
-    for (key, state) in keyward_config::known_keys() {
-        let _ = writeln!(text, "| `{key}` | {state} |");
+    for row in keyward_config::key_reference() {
+        let default = row.default.map(|default| format!("`{default}`")).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {default} | {} | {} |",
+            row.pattern,
+            row.kind,
+            row.state,
+            row.description.unwrap_or_default()
+        );
     }
     text
 }

@@ -2,10 +2,19 @@
 //! People and process managers call it; its command line follows Kratos', so that start scripts keep working.
 //! Knows how to put the floors together and nothing of what they do.
 
+mod check;
+mod cleanup;
 mod cli;
 mod generate;
+mod identities;
+mod identities_arguments;
+mod identities_client;
+mod identities_import;
+mod identities_rows;
+mod log;
 mod migrate;
 mod quickstart;
+mod reload;
 mod serve;
 mod system;
 
@@ -23,6 +32,15 @@ fn main() -> ExitCode {
         cli::Command::Serve(arguments) => serve::run(&arguments),
         cli::Command::Quickstart(arguments) => quickstart::run(&arguments),
         cli::Command::Migrate { what: cli::Migrate::Sql(arguments) } => migrate::run(&arguments),
+        cli::Command::Cleanup { what: cli::Cleanup::Sql(arguments) } => cleanup::run(&arguments),
+        cli::Command::Config { what: cli::Config::Check(arguments) } => check::check(&arguments),
+        cli::Command::Config { what: cli::Config::Show(arguments) } => check::show(&arguments),
+        cli::Command::Identities { what } => identities::run(what),
+        cli::Command::Get { what } => identities::run(what.into()),
+        cli::Command::List { what } => identities::run(what.into()),
+        cli::Command::Delete { what } => identities::run(what.into()),
+        cli::Command::Import { what } => identities::run(what.into()),
+        cli::Command::Validate { what } => identities::run(what.into()),
         cli::Command::Generate { what } => generate::run(what),
         cli::Command::Version => {
             println!("{}", env!("CARGO_PKG_VERSION"));

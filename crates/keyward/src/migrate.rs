@@ -41,16 +41,21 @@ fn dsn(arguments: &cli::MigrateSql) -> Result<String, Failure> {
     if let Some(dsn) = named {
         return Ok(dsn.clone());
     }
-    #[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
-    let from_environment = std::env::var("DSN").ok().filter(|dsn| !dsn.is_empty());
     if arguments.read_from_env && arguments.config.files.is_empty() {
-        return from_environment.ok_or_else(|| Failure::say("the environment variable DSN is not set"));
+        return dsn_from_environment();
     }
     if arguments.config.files.is_empty() {
         return Err(Failure::say("name the database: `keyward migrate sql <dsn>`, or -c <file>, or -e to read the variable DSN"));
     }
     let loaded = serve::load(&serve::read(&arguments.config)?, &BTreeMap::new(), false)?;
     Ok(loaded.config.dsn.reveal().clone())
+}
+
+/// The environment variable DSN.
+pub(crate) fn dsn_from_environment() -> Result<String, Failure> {
+    #[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
+    let dsn = std::env::var("DSN").ok().filter(|dsn| !dsn.is_empty());
+    dsn.ok_or_else(|| Failure::say("the environment variable DSN is not set"))
 }
 
 fn confirmed() -> Result<bool, Failure> {

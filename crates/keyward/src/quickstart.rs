@@ -11,6 +11,7 @@ use std::path::Path;
 use keyward_config::Quickstart;
 use keyward_model::{Random, Secret};
 
+use crate::reload::Origin;
 use crate::serve::{self, Start};
 use crate::system::SystemRandom;
 use crate::{Failure, cli};
@@ -37,10 +38,8 @@ pub(crate) fn run(arguments: &cli::Quickstart) -> Result<(), Failure> {
     if !config.exists() {
         write_new(&config, &first_config(arguments, data, &schema)?)?;
     }
-    let sources =
-        keyward_config::read_files(&[&config]).map_err(|error| Failure::new("cannot read the configuration", &error))?;
-    let loaded = serve::load(&sources, &port_overrides(arguments), false)?;
-    serve::serve(loaded, Start::Quickstart, |ready| {
+    let origin = Origin { files: vec![config], overrides: port_overrides(arguments), dev: false };
+    serve::serve(origin, Start::Quickstart, |ready| {
         let base = ready.public.trim_end_matches('/');
         println!("Keyward is ready.");
         println!();

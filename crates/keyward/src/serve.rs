@@ -6,23 +6,22 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use keyward_config::{Flags, Loaded, LogFormat, LogLevel, Source};
-use keyward_model::{Random, Secret};
+use keyward_config::{Config, ConfigErrors, Flags, Loaded, Source, Tls};
+use keyward_http::{ConfigStatus, Listening, Telemetry, TlsKeys};
+use keyward_model::Secret;
 use keyward_services::App;
 use keyward_store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
-use crate::Failure;
-use crate::cli;
+use crate::reload::{Origin, Reloader, complete_secrets};
 use crate::system::{SystemClock, SystemRandom};
+use crate::{Failure, cleanup, cli, log};
 
 /// `keyward serve`.
 pub(crate) fn run(arguments: &cli::Serve) -> Result<(), Failure> {
-    let sources = read(&arguments.config)?;
-    let loaded = load(&sources, &BTreeMap::new(), arguments.dev)?;
-    serve(loaded, Start::Configured, |_| {})
+    let origin = Origin { files: arguments.config.files.clone(), overrides: BTreeMap::new(), dev: arguments.dev };
+    serve(origin, Start::Configured, |_| {})
 }
 
 /// How a server was started; decides what it may do to its database.
@@ -48,36 +47,84 @@ pub(crate) fn read(files: &cli::ConfigFiles) -> Result<Vec<Source>, Failure> {
 
 /// Loads a configuration with the environment's overrides, and `overrides` above them; says all that is wrong at once.
 pub(crate) fn load(sources: &[Source], overrides: &BTreeMap<String, String>, dev: bool) -> Result<Loaded, Failure> {
+    try_load(sources, overrides, dev).map_err(|errors| Failure::say(format!("the configuration cannot be used:\n{errors}")))
+}
+
+/// As [`load`], with the mistakes one by one.
+pub(crate) fn try_load(sources: &[Source], overrides: &BTreeMap<String, String>, dev: bool) -> Result<Loaded, ConfigErrors> {
     #[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
     let mut environment: BTreeMap<String, String> = std::env::vars().collect();
     environment.extend(overrides.iter().map(|(name, value)| (name.clone(), value.clone())));
     let flags = Flags { dev, hostname: hostname(), cpus: u32::try_from(cores().get()).unwrap_or(1) };
     keyward_config::load(sources, &environment, &flags)
-        .map_err(|errors| Failure::say(format!("the configuration cannot be used:\n{errors}")))
 }
 
 /// Serves until the process is told to stop. `ready` runs once both ports listen.
-pub(crate) fn serve(mut loaded: Loaded, start: Start, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
-    log_to_stderr(&loaded);
+pub(crate) fn serve(origin: Origin, start: Start, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
+    let (sources, mut loaded) = origin.load()?;
+    log::to_stderr(loaded.config.log);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    if loaded.generated_secrets_needed {
+    let mut generated = None;
+    complete_secrets(&mut loaded, &mut generated);
+    if generated.is_some() {
         tracing::warn!("No secrets are configured: sessions and cookies end with this process");
-        let random: &dyn Random = &SystemRandom;
-        loaded.config.secrets.default = vec![Secret::new(random.alphanumeric(32))];
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new("cannot start the runtime", &error))?;
-    runtime.block_on(run_server(loaded, start, ready))
+    runtime.block_on(run_server(Given { origin, sources, loaded, generated }, start, ready))
 }
 
-async fn run_server(loaded: Loaded, start: Start, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
+/// What a server starts from, and comes back to when a file changes.
+struct Given {
+    origin: Origin,
+    sources: Vec<Source>,
+    loaded: Loaded,
+    generated: Option<Secret<String>>,
+}
+
+async fn run_server(given: Given, start: Start, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
     // Caught before anything can be reached, so that a stop right after the start is an orderly one.
     let signals = StopSignals::catch()?;
-    let config = loaded.config;
+    let Given { origin, sources, loaded, generated } = given;
+    let Loaded { config, effective, .. } = loaded;
+    let public_tls = certificate("public", config.public.tls.as_ref())?;
+    let admin_tls = certificate("admin", config.admin.tls.as_ref())?;
+    let store = open(&config, start).await?;
+    let public = bind("public", &config.public.host, config.public.port).await?;
+    let admin = bind("admin", &config.admin.host, config.admin.port).await?;
+    let base = config.public.base_url.as_str().to_owned();
+    let revision = config.revision.clone();
+    let app = App::build(config, store, Arc::new(SystemClock), Arc::new(SystemRandom), cores())
+        .map_err(|error| Failure::new("this configuration cannot be served", &error))?;
+    let status = ConfigStatus { hash: effective.fingerprint(), revision, ..ConfigStatus::new(app.now()) };
+    let telemetry = Arc::new(Telemetry::new(status));
+    let state = keyward_http::app_state(app);
+    let reloader = Reloader {
+        origin,
+        state: Arc::clone(&state),
+        telemetry: Arc::clone(&telemetry),
+        certificates: public_tls.iter().chain(&admin_tls).cloned().collect(),
+        looked_at: sources,
+        in_force: effective,
+        generated,
+    };
+    // Both ports are bound, so clients are queued from now on even where the first one is not accepted yet.
+    ready(&Ready { public: base });
+    let (public, admin) = (Listening { listener: public, tls: public_tls }, Listening { listener: admin, tls: admin_tls });
+    let serving = keyward_http::serve_with(public, admin, Arc::clone(&state), telemetry, signals.wait());
+    tokio::select! {
+        outcome = serving => outcome.map_err(|error| Failure::new("cannot serve", &error)),
+        () = reloader.run() => Err(Failure::say("the watch over the configuration ended unexpectedly")),
+        () = cleanup::in_background(state) => Err(Failure::say("cleaning ended unexpectedly")),
+    }
+}
+
+/// Opens the database, which has to be prepared unless this start may do so.
+async fn open(config: &Config, start: Start) -> Result<Store, Failure> {
     let store = Store::open(config.dsn.reveal()).await.map_err(|error| Failure::new("cannot open the database (dsn)", &error))?;
     match start {
         Start::Quickstart => {
@@ -85,7 +132,7 @@ async fn run_server(loaded: Loaded, start: Start, ready: impl FnOnce(&Ready)) ->
         }
         Start::Configured => {
             let pending =
-                store.pending_migrations().await.map_err(|error| Failure::new("cannot look at the database", &error))?;
+                store.pending_migrations().await.map_err(|error| Failure::new("cannot look at the database (dsn)", &error))?;
             if !pending.is_empty() {
                 let count = pending.len();
                 return Err(Failure::say(format!(
@@ -94,15 +141,12 @@ async fn run_server(loaded: Loaded, start: Start, ready: impl FnOnce(&Ready)) ->
             }
         }
     }
-    let public = bind("public", &config.public.host, config.public.port).await?;
-    let admin = bind("admin", &config.admin.host, config.admin.port).await?;
-    let base = config.public.base_url.as_str().to_owned();
-    let app = App::build(config, store, Arc::new(SystemClock), Arc::new(SystemRandom), cores())
-        .map_err(|error| Failure::new("this configuration cannot be served", &error))?;
-    let state = keyward_http::app_state(app);
-    // Both ports are bound, so clients are queued from now on even where the first one is not accepted yet.
-    ready(&Ready { public: base });
-    keyward_http::serve(public, admin, state, signals.wait()).await.map_err(|error| Failure::new("cannot serve", &error))
+    Ok(store)
+}
+
+fn certificate(which: &str, tls: Option<&Tls>) -> Result<Option<Arc<TlsKeys>>, Failure> {
+    let load = |tls: &Tls| TlsKeys::load(tls.clone()).map(Arc::new);
+    tls.map(load).transpose().map_err(|error| Failure::new(&format!("serve.{which}.tls"), &error))
 }
 
 async fn bind(which: &str, host: &str, port: u16) -> Result<TcpListener, Failure> {
@@ -132,31 +176,8 @@ impl StopSignals {
     }
 }
 
-fn log_to_stderr(loaded: &Loaded) {
-    let level = match loaded.config.log.level {
-        LogLevel::Trace => "trace",
-        LogLevel::Debug => "debug",
-        LogLevel::Info => "info",
-        LogLevel::Warn => "warn",
-        LogLevel::Error => "error",
-    };
-    // Libraries speak only when something is wrong: their debug lines may show addresses and headers.
-    let filter = EnvFilter::new(format!(
-        "warn,keyward={level},keyward_http={level},keyward_selfservice={level},keyward_services={level},keyward_store={level}"
-    ));
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
-    let outcome = match loaded.config.log.format {
-        LogFormat::Json => subscriber.json().try_init(),
-        LogFormat::Text => subscriber.try_init(),
-    };
-    if outcome.is_err() {
-        eprintln!("keyward: logging was set up already");
-    }
-}
-
 /// Cores that this process may use.
-fn cores() -> NonZeroUsize {
+pub(crate) fn cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 

@@ -13,8 +13,11 @@ use crate::step;
 type Generated = (&'static [&'static str], &'static str);
 
 /// One line for each file: `(&["generate", "messages"], "docs/wire/messages.md")`.
-const GENERATED: &[Generated] =
-    &[(&["generate", "messages"], "docs/reference/messages.md"), (&["generate", "config-keys"], "docs/reference/config-keys.md")];
+const GENERATED: &[Generated] = &[
+    (&["generate", "messages"], "docs/reference/messages.md"),
+    (&["generate", "config-keys"], "docs/reference/config-keys.md"),
+    (&["generate", "config-schema"], "docs/reference/config.schema.json"),
+];
 
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     let check = match arguments {

@@ -1,232 +1,114 @@
-//! Identities, for operators: make, read, list, delete (contract: admin 8).
+//! Identities, for operators: make, read, list, change, delete (contract: admin 8).
 //! The handlers call [`keyward_services::admin`].
-//! Reads parameters and pages; what an identity is stands below.
+//! Reads paths and bodies; what an identity is stands below.
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Path};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{delete as on_delete, get};
 use http::StatusCode;
-use http::header::{LINK, LOCATION};
-use keyward_model::{CredentialType, IdentityId, Problem};
-use keyward_services::admin::{self, ListQuery, ListedIdentities};
+use http::header::LOCATION;
+use keyward_services::admin::{self, Refused};
 use serde_json::Value;
-use url::form_urlencoded;
 
-use super::sessions::identity_id;
-use crate::body;
+use super::list::{included, read_list, show};
+use super::{answer, identity_id, json_body};
 use crate::caller::Caller;
-use crate::public::{Called, sessions::TOTAL};
-use crate::query::Query;
+use crate::public::Called;
 use crate::reply::Reply;
 
-const DEFAULT_SIZE: u32 = 250;
-const LARGEST_SIZE: u32 = 500;
-const MOST_IDS: usize = 500;
-const PATH: &str = "/admin/identities";
-/// The page token that starts a list.
-const START: &str = "00000000-0000-0000-0000-000000000000";
-
 pub(super) fn routes() -> Router {
-    Router::new().route(PATH, get(list).post(create)).route("/admin/identities/{id}", get(read).delete(delete))
+    Router::new()
+        .route("/admin/identities", get(list).post(create).patch(super::batch::create_many))
+        .route("/admin/identities/{id}", get(read).put(replace).patch(patch).delete(delete))
+        .route("/admin/identities/by/external/{id}", get(read_by_external_id))
+        .route("/admin/identities/{id}/credentials/{type}", on_delete(delete_credential))
+        .route("/admin/identities/{id}/attempts", get(attempts).delete(unlock))
+}
+
+fn shown(identity: &Value) -> Reply {
+    Reply::json(StatusCode::OK, identity.to_string())
 }
 
 async fn create(Extension(caller): Called, request_body: Body) -> Response {
-    match creation(&caller, request_body).await {
-        Ok(reply) => reply.send(&caller).await,
-        Err(problem) => caller.refuse_json(problem).await,
-    }
+    answer(&caller, creation(&caller, request_body).await).await
 }
 
-async fn creation(caller: &Caller, request_body: Body) -> Result<Reply, Problem> {
-    let bytes = body::read(caller, request_body).await?;
-    let given: Value = serde_json::from_slice(&bytes).map_err(|_| bad("The body must be JSON."))?;
+async fn creation(caller: &Caller, request_body: Body) -> Result<Reply, Refused> {
+    let given = json_body(caller, request_body).await?;
     let (id, identity) = admin::create_identity(caller.app(), &caller.client(), given).await?;
     let location = format!("{}/identities/{id}", caller.site().addresses.admin);
     Ok(Reply::json(StatusCode::CREATED, identity.to_string()).with(LOCATION, location))
 }
 
 async fn read(Extension(caller): Called, Path(id): Path<String>) -> Response {
-    let found = match (identity_id(&id), included(&caller.query)) {
-        (Ok(id), Ok(include)) => admin::get_identity(caller.app(), id, &include).await,
-        (Err(problem), _) | (_, Err(problem)) => Err(problem),
+    let reading = async {
+        let include = included(&caller.query)?;
+        admin::get_identity(caller.app(), identity_id(&id)?, &include).await.map(|identity| shown(&identity))
     };
-    match found {
-        Ok(identity) => Reply::json(StatusCode::OK, identity.to_string()).send(&caller).await,
-        Err(problem) => caller.refuse_json(problem).await,
-    }
+    answer(&caller, reading.await).await
+}
+
+async fn read_by_external_id(Extension(caller): Called, Path(id): Path<String>) -> Response {
+    let reading = async {
+        let include = included(&caller.query)?;
+        admin::get_identity_by_external_id(caller.app(), &id, &include).await.map(|identity| shown(&identity))
+    };
+    answer(&caller, reading.await).await
+}
+
+async fn replace(Extension(caller): Called, Path(id): Path<String>, request_body: Body) -> Response {
+    let replacing = async {
+        let (id, given) = (identity_id(&id)?, json_body(&caller, request_body).await?);
+        admin::replace_identity(caller.app(), &caller.client(), id, given).await.map(|identity| shown(&identity))
+    };
+    answer(&caller, replacing.await).await
+}
+
+async fn patch(Extension(caller): Called, Path(id): Path<String>, request_body: Body) -> Response {
+    let patching = async {
+        let (id, given) = (identity_id(&id)?, json_body(&caller, request_body).await?);
+        admin::patch_identity(caller.app(), &caller.client(), id, &given).await.map(|identity| shown(&identity))
+    };
+    answer(&caller, patching.await).await
 }
 
 async fn delete(Extension(caller): Called, Path(id): Path<String>) -> Response {
-    let deleted = match identity_id(&id) {
-        Ok(id) => admin::delete_identity(caller.app(), &caller.client(), id).await,
-        Err(problem) => Err(problem),
+    let deleting = async {
+        admin::delete_identity(caller.app(), &caller.client(), identity_id(&id)?).await?;
+        Ok(Reply::empty(StatusCode::NO_CONTENT))
     };
-    match deleted {
-        Ok(()) => Reply::empty(StatusCode::NO_CONTENT).send(&caller).await,
-        Err(problem) => caller.refuse_json(problem).await,
-    }
+    answer(&caller, deleting.await).await
+}
+
+async fn delete_credential(Extension(caller): Called, Path((id, kind)): Path<(String, String)>) -> Response {
+    let deleting = async {
+        let identifier = caller.query.get("identifier");
+        admin::delete_credential(caller.app(), &caller.client(), identity_id(&id)?, &kind, identifier).await?;
+        Ok(Reply::empty(StatusCode::NO_CONTENT))
+    };
+    answer(&caller, deleting.await).await
 }
 
 async fn list(Extension(caller): Called) -> Response {
-    let listed = match read_list(&caller.query) {
-        Ok(query) => {
-            let page = (query.offset, query.limit);
-            admin::list_identities(caller.app(), query).await.map(|listed| show(&caller.query, page, listed))
-        }
-        Err(problem) => Err(problem),
+    let listing = async {
+        let query = read_list(&caller.query)?;
+        let page = (query.offset, query.limit);
+        admin::list_identities(caller.app(), query).await.map(|listed| show(&caller.query, page, listed))
     };
-    match listed {
-        Ok(reply) => reply.send(&caller).await,
-        Err(problem) => caller.refuse_json(problem).await,
-    }
+    answer(&caller, listing.await).await
 }
 
-fn show(query: &Query, (offset, limit): (Option<u32>, u32), listed: ListedIdentities) -> Reply {
-    let links = match (offset, listed.total) {
-        (Some(offset), Some(total)) => legacy_links(query, offset, limit, total),
-        _ => {
-            let first = link(query, &[("page_size", limit.to_string()), ("page_token", START.to_owned())], "first");
-            let next =
-                listed.next.map(|id| link(query, &[("page_size", limit.to_string()), ("page_token", id.to_string())], "next"));
-            std::iter::once(first).chain(next).collect::<Vec<_>>().join(",")
-        }
+async fn attempts(Extension(caller): Called, Path(id): Path<String>) -> Response {
+    let reading = async { admin::list_attempts(caller.app(), identity_id(&id)?).await.map(|found| shown(&found)) };
+    answer(&caller, reading.await).await
+}
+
+async fn unlock(Extension(caller): Called, Path(id): Path<String>) -> Response {
+    let unlocking = async {
+        admin::forget_attempts(caller.app(), &caller.client(), identity_id(&id)?).await?;
+        Ok(Reply::empty(StatusCode::NO_CONTENT))
     };
-    let reply = Reply::json(StatusCode::OK, Value::Array(listed.identities).to_string()).with(LINK, links);
-    match listed.total {
-        Some(total) => reply.with(TOTAL, total.to_string()),
-        None => reply,
-    }
-}
-
-/// Reads what a list asks for (contract: admin 8.1).
-fn read_list(query: &Query) -> Result<ListQuery, Problem> {
-    let filters = ["ids", "credentials_identifier", "preview_credentials_identifier_similar", "organization_id"];
-    if filters.into_iter().filter(|name| query.get(name).is_some()).count() > 1 {
-        return Err(bad("Only one filter can be used at a time."));
-    }
-    for name in ["preview_credentials_identifier_similar", "organization_id"] {
-        if query.get(name).is_some() {
-            return Err(bad(&format!("The filter {name} is not supported.")));
-        }
-    }
-    let ids: Vec<IdentityId> = query.all("ids").flat_map(|text| text.split(',')).map(identity_id).collect::<Result<_, _>>()?;
-    if ids.len() > MOST_IDS {
-        return Err(bad("At most 500 ids can be asked for at once."));
-    }
-    let number = |name: &str| match query.get(name) {
-        None => Ok(None),
-        Some(text) => text.parse::<u32>().map(Some).map_err(|_| bad(&format!("The parameter {name} must be a whole number."))),
-    };
-    let asked = number("page_size")?.or(number("per_page")?).filter(|size| *size > 0);
-    let limit = asked.unwrap_or(DEFAULT_SIZE).min(LARGEST_SIZE);
-    let after = match query.get("page_token") {
-        None | Some(START) => None,
-        Some(token) => Some(IdentityId::parse(token).ok_or_else(|| bad("The page token cannot be read."))?),
-    };
-    let offset = number("page")?.map(|page| page.saturating_mul(limit));
-    if offset.is_some_and(|offset| offset > 1_000) {
-        return Err(bad("This far into the list only page_token leads."));
-    }
-    Ok(ListQuery {
-        ids,
-        credentials_identifier: query.get("credentials_identifier").map(str::to_owned),
-        include: included(query)?,
-        after,
-        offset,
-        limit,
-    })
-}
-
-fn included(query: &Query) -> Result<Vec<CredentialType>, Problem> {
-    let known =
-        |text: &str| CredentialType::parse(text).ok_or_else(|| bad("The parameter include_credential names no credential type."));
-    query.all("include_credential").map(known).collect()
-}
-
-fn legacy_links(query: &Query, offset: u32, limit: u32, total: u64) -> String {
-    let page = u64::from(offset / limit.max(1));
-    let last = total.saturating_sub(1) / u64::from(limit.max(1));
-    let at = |page: u64, relation| link(query, &[("page", page.to_string()), ("per_page", limit.to_string())], relation);
-    let mut links = Vec::new();
-    if page > 0 || last == 0 {
-        links.push(at(0, "first"));
-    }
-    if page < last {
-        links.push(at(page + 1, "next"));
-    }
-    if page > 0 {
-        links.push(at(page - 1, "prev"));
-    }
-    if page < last {
-        links.push(at(last, "last"));
-    }
-    links.join(",")
-}
-
-fn link(query: &Query, page: &[(&str, String)], relation: &str) -> String {
-    let mut pairs: Vec<(&str, String)> = query
-        .pairs()
-        .filter(|(name, value)| !value.is_empty() && !matches!(*name, "page" | "per_page" | "page_size" | "page_token"))
-        .map(|(name, value)| (name, value.to_owned()))
-        .collect();
-    pairs.extend(page.iter().cloned());
-    pairs.sort_by_key(|(name, _)| *name);
-    let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    format!("<{PATH}?{text}>; rel=\"{relation}\"")
-}
-
-fn bad(reason: &str) -> Problem {
-    Problem::BadRequest { reason: reason.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Result<ListQuery, Problem> {
-        read_list(&Query::parse(text))
-    }
-
-    #[test]
-    fn lists_are_bounded_and_filters_exclude_each_other() {
-        const ID: &str = "7f0c9a4e-3c55-4d5c-9c64-0a8f6f1b2c3d";
-        for (text, limit, offset) in [
-            ("", 250, None),
-            ("page_size=5000", 500, None),
-            ("page_size=0", 250, None),
-            ("per_page=20", 20, None),
-            ("page=2&per_page=20", 20, Some(40)),
-            (&format!("page_token={START}&page_size=1"), 1, None),
-        ] {
-            let query = read(text).expect("usable");
-            assert_eq!((query.limit, query.offset, query.after), (limit, offset, None), "{text}");
-        }
-        assert_eq!(read(&format!("ids={ID}&ids={ID}")).expect("usable").ids.len(), 2);
-        for text in [
-            &format!("ids={ID}&credentials_identifier=x"),
-            "ids=nope",
-            "include_credential=foo",
-            "page_token=nope",
-            "page=x",
-            "page=50&per_page=500",
-            "organization_id=x",
-        ] {
-            assert!(matches!(read(text), Err(Problem::BadRequest { .. })), "{text}");
-        }
-    }
-
-    #[test]
-    fn legacy_links_name_the_neighbours() {
-        let query = Query::parse("page=1&per_page=1");
-        assert_eq!(
-            legacy_links(&query, 1, 1, 3),
-            concat!(
-                "</admin/identities?page=0&per_page=1>; rel=\"first\",</admin/identities?page=2&per_page=1>; rel=\"next\",",
-                "</admin/identities?page=0&per_page=1>; rel=\"prev\",</admin/identities?page=2&per_page=1>; rel=\"last\"",
-            )
-        );
-        assert_eq!(legacy_links(&query, 0, 250, 3), "</admin/identities?page=0&per_page=250>; rel=\"first\"");
-    }
+    answer(&caller, unlocking.await).await
 }

@@ -2,13 +2,73 @@
 //! [`crate::router`] merges them.
 //! Nobody is asked who they are here: whoever reaches this port may do everything.
 
+mod batch;
 mod health;
 mod identities;
+mod list;
 mod redirects;
 mod sessions;
 
 use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use http::StatusCode;
+use keyward_model::{CredentialType, IdentityId, Problem};
+use keyward_services::admin::Refused;
+use serde_json::{Value, json};
+
+use crate::answer;
+use crate::body;
+use crate::caller::Caller;
+use crate::envelope::Failure;
+use crate::reply::Reply;
+
+/// Operators' bodies may be larger than people's: a thousand identities stand in one.
+const LARGEST_BODY: usize = 32 << 20;
 
 pub(crate) fn routes() -> Router {
     Router::new().merge(identities::routes()).merge(sessions::routes()).merge(health::routes()).merge(redirects::routes())
+}
+
+/// Sends what a handler found, or why it found nothing.
+async fn answer(caller: &Caller, outcome: Result<Reply, Refused>) -> Response {
+    match outcome {
+        Ok(reply) => reply.send(caller).await,
+        Err(Refused::Problem(problem)) => caller.refuse_json(problem).await,
+        Err(refused) => Reply::failure(told(caller, &refused)).send(caller).await,
+    }
+}
+
+/// How a refusal is told.
+fn told(caller: &Caller, refused: &Refused) -> Failure {
+    match refused {
+        Refused::Problem(problem) => answer::told(&caller.site().addresses, caller.now, problem),
+        Refused::UnknownKey(message) => Failure { message: Some(message.clone()), ..Failure::bare(StatusCode::BAD_REQUEST) },
+        Refused::Taken(taken) => {
+            let failure = Failure::new(StatusCode::CONFLICT, taken.reason).detail("conflict", taken.what);
+            let types: Vec<_> = taken.credential_types.iter().copied().map(CredentialType::as_str).collect();
+            if types.is_empty() { failure } else { failure.detail("credential_types", json!(types)) }
+        }
+    }
+}
+
+/// Reads a JSON body.
+async fn json_body(caller: &Caller, request_body: Body) -> Result<Value, Problem> {
+    let limit = caller.app().config.public.body_limit.max(LARGEST_BODY);
+    let bytes = body::read_up_to(caller, request_body, limit).await?;
+    // The position is told, the text is not: it may hold a password.
+    serde_json::from_slice(&bytes)
+        .map_err(|error| bad(&format!("The body is no JSON (line {}, column {}).", error.line(), error.column())))
+}
+
+/// Reads an identity id from a path.
+///
+/// # Errors
+/// 400 when it is none.
+fn identity_id(text: &str) -> Result<IdentityId, Problem> {
+    IdentityId::parse(text).ok_or_else(|| bad("The id is not a UUID."))
+}
+
+fn bad(reason: &str) -> Problem {
+    Problem::BadRequest { reason: reason.to_owned() }
 }

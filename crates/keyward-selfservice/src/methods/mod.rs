@@ -2,14 +2,20 @@
 //! A method says which submits it answers to, what it shows, and what it would change; it never writes anything itself.
 //! Methods know neither doors nor cookies, and not each other.
 
+pub mod lookup_secret;
 pub mod password;
 pub mod profile;
+mod second_factor;
+pub mod totp;
 
 use std::future::Future;
 use std::pin::Pin;
 
 use keyward_config::Config;
-use keyward_model::{Flow, FormErrors, Group, IdentitySnapshot, Login, Node, Operation, Problem, Registration, Settings};
+use keyward_model::{
+    AuthMethod, Flow, FormErrors, Group, IdentitySnapshot, Login, Memory, Node, Operation, Problem, Registration, Secret,
+    Settings,
+};
 use keyward_services::App;
 use keyward_services::audit::Event;
 use keyward_services::derive::IdentityEdit;
@@ -20,10 +26,10 @@ use serde_json::Value;
 use crate::visit::Visit;
 
 /// Settings methods in the order in which they are asked (contract: settings 3.0.1).
-pub const SETTINGS: &[&dyn SettingsMethod] = &[&profile::Profile, &password::Password];
+pub const SETTINGS: &[&dyn SettingsMethod] = &[&profile::Profile, &password::Password, &totp::Totp, &lookup_secret::LookupSecret];
 
 /// Login methods in the order in which they are asked (contract: login 6.3).
-pub const LOGIN: &[&dyn LoginMethod] = &[&password::Password];
+pub const LOGIN: &[&dyn LoginMethod] = &[&password::Password, &totp::Totp, &lookup_secret::LookupSecret];
 
 /// Registration methods in the order in which they are asked (contract: login 9).
 pub const REGISTRATION: &[&dyn RegistrationMethod] = &[&password::Password];
@@ -98,7 +104,21 @@ pub trait SettingsStep: Send + Sync {
     /// What it is about to do; decides what is demanded.
     fn operation(&self) -> Operation;
     /// Works out the change: policy, hashing, verification. Runs after the gate, outside any write.
-    fn propose<'a>(&'a self, context: &'a SettingsContext<'a>) -> Step<'a, Result<Change, Refusal>>;
+    fn propose<'a>(&'a self, context: &'a SettingsContext<'a>) -> Step<'a, Result<Proposal, Refusal>>;
+}
+
+/// What a settings method comes to.
+#[derive(Debug)]
+pub enum Proposal {
+    /// Change the identity.
+    Apply(Box<Change>),
+    /// Change nothing yet: keep something in the flow's sealed memory and show it.
+    Remember {
+        /// Replaces the method's memory.
+        memory: Value,
+        /// For the audit log.
+        events: Vec<Event>,
+    },
 }
 
 /// What a settings submit changes.
@@ -106,8 +126,50 @@ pub trait SettingsStep: Send + Sync {
 pub struct Change {
     /// The edit of the identity.
     pub edit: IdentityEdit,
+    /// Proofs given on the way; they raise the running session in the same commit.
+    pub proofs: Vec<AuthMethod>,
+    /// Codes that this flow shows from now on, to this identity, until its next submit.
+    pub show_once: Option<ShowOnce>,
     /// What the audit log says beside the general event.
     pub events: Vec<Event>,
+}
+
+impl From<Change> for Proposal {
+    fn from(change: Change) -> Self {
+        Self::Apply(Box::new(change))
+    }
+}
+
+impl Change {
+    /// An edit and nothing else.
+    pub const fn of(edit: IdentityEdit) -> Self {
+        Self { edit, proofs: Vec::new(), show_once: None, events: Vec::new() }
+    }
+}
+
+/// Freshly issued backup codes, kept sealed in the flow's memory (decisions 4).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShowOnce(pub Vec<Secret<String>>);
+
+impl ShowOnce {
+    const KEY: &'static str = "show_once";
+
+    /// Puts the codes into a flow's memory.
+    pub(crate) fn keep(&self, memory: &mut Memory) {
+        let codes: Vec<_> = self.0.iter().map(|code| Value::from(code.reveal().as_str())).collect();
+        memory.0.insert(Self::KEY.to_owned(), codes.into());
+    }
+
+    /// Reads them back.
+    pub(crate) fn read(memory: &Memory) -> Option<Self> {
+        let codes = memory.0.get(Self::KEY)?.as_array()?;
+        Some(Self(codes.iter().filter_map(|code| Some(code.as_str()?.to_owned().into())).collect()))
+    }
+
+    /// Takes them out: the next submit has come.
+    pub(crate) fn forget(memory: &mut Memory) {
+        memory.0.remove(Self::KEY);
+    }
 }
 
 /// What a login method can look at.
@@ -126,9 +188,11 @@ pub struct Proven {
     /// The identity.
     pub identity: IdentitySnapshot,
     /// The proof for the session.
-    pub proof: keyward_model::AuthMethod,
+    pub proof: AuthMethod,
     /// Upkeep of the credential that was used, such as a rehash: written with the session, never a reason to fail.
     pub upkeep: keyward_store::Batch,
+    /// The attempt that was right; the story forgets the failures before it, or gives it back when it comes to nothing.
+    pub attempt: keyward_services::attempts::Reserved,
 }
 
 /// Proves who somebody is.
@@ -169,7 +233,7 @@ pub struct Applicant {
     /// Traits and first credential.
     pub edit: IdentityEdit,
     /// The proof for a session that the registration hands out.
-    pub proof: keyward_model::AuthMethod,
+    pub proof: AuthMethod,
 }
 
 /// Makes an account with a first credential.

@@ -8,6 +8,7 @@ use keyward_model::{
     Problem, Secret,
 };
 use keyward_services::App;
+use keyward_services::attempts::{self, Reserved};
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::derive::{CredentialEdit, IdentityEdit};
 use keyward_services::passwords::{self, Lane, PasswordError};
@@ -17,8 +18,8 @@ use keyward_store::Batch;
 use serde_json::{Value, json};
 
 use super::{
-    Applicant, Change, LoginContext, LoginMethod, Proven, Refusal, RegistrationContext, RegistrationMethod, SettingsContext,
-    SettingsMethod, SettingsStep, Step,
+    Applicant, Change, LoginContext, LoginMethod, Proposal, Proven, Refusal, RegistrationContext, RegistrationMethod,
+    SettingsContext, SettingsMethod, SettingsStep, Step,
 };
 
 /// The method.
@@ -62,14 +63,14 @@ impl SettingsStep for NewPassword {
         if self.first { Operation::SetFirstPassword } else { Operation::ChangePassword }
     }
 
-    fn propose<'a>(&'a self, context: &'a SettingsContext<'a>) -> Step<'a, Result<Change, Refusal>> {
+    fn propose<'a>(&'a self, context: &'a SettingsContext<'a>) -> Step<'a, Result<Proposal, Refusal>> {
         Box::pin(async {
             let traits = &context.identity.identity.traits;
             let current =
                 context.identity.credential(CredentialType::Password).and_then(|row| row.config["hashed_password"].as_str());
             let hash = accept(context.app, context.schema, traits, &self.password, current, Lane::SignedIn).await?;
             let kind = if self.first { EventKind::PasswordSet } else { EventKind::PasswordChanged };
-            Ok(Change { edit: put(hash), events: vec![Event::done(kind)] })
+            Ok(Change { events: vec![Event::done(kind)], ..Change::of(put(hash)) }.into())
         })
     }
 }
@@ -137,31 +138,17 @@ impl LoginMethod for Password {
             };
             let app = context.app;
             let found = find(app, &identifier).await?;
-            let lane = if context.visit.session.is_some() { Lane::SignedIn } else { Lane::Public };
-            let stored = found.as_ref().and_then(|identity| {
-                let row = identity.credential(CredentialType::Password)?;
-                Some((identity, row, row.config["hashed_password"].as_str().filter(|hash| !hash.is_empty())?))
-            });
-            let Some((identity, row, hash)) = stored else {
-                passwords::spend_dummy(app, &password, lane).await.map_err(refusal)?;
-                return Err(wrong_credentials());
-            };
-            let verdict = passwords::verify(app, &password, hash, lane).await.map_err(refusal)?;
-            if !verdict.matches {
-                return Err(wrong_credentials());
+            let attempt = reserve(context, found.as_ref(), &identifier).await?;
+            match judge(context, found.as_ref(), &password).await {
+                Ok((identity, upkeep)) => {
+                    Ok(Proven { identity: identity.clone(), proof: AuthMethod::password(context.visit.now), upkeep, attempt })
+                }
+                Err(Refusal::Problem(problem)) => {
+                    attempt.give_back(app).await;
+                    Err(problem.into())
+                }
+                Err(wrong) => Err(wrong),
             }
-            let now = context.visit.now;
-            let mut upkeep = Batch::new();
-            if verdict.needs_rehash
-                && let Ok(renewed) = passwords::hash(app, &password, lane).await
-            {
-                let mut config = row.config.clone();
-                config["hashed_password"] = json!(renewed.reveal());
-                upkeep.touch_credential_config(row, &config, now);
-                let event = Event::done(EventKind::PasswordRehashed).identity(identity.identity.id).method("password");
-                event.write(app, &context.visit.client, now, &mut upkeep);
-            }
-            Ok(Proven { identity: identity.clone(), proof: AuthMethod::password(now), upkeep })
         })
     }
 
@@ -241,6 +228,50 @@ async fn find(app: &App, identifier: &str) -> Result<Option<IdentitySnapshot>, P
         }
     }
     Ok(None)
+}
+
+/// Counts the attempt, for an account that exists and for one that does not alike.
+async fn reserve(context: &LoginContext<'_>, found: Option<&IdentitySnapshot>, identifier: &str) -> Result<Reserved, Problem> {
+    let (app, visit) = (context.app, context.visit);
+    let candidates = keyward_services::phone::login_candidates(identifier);
+    let (subject, lane) = match found {
+        Some(identity) => (attempts::Subject::Identity(identity.identity.id), visit.lane(identity.identity.id)),
+        None => (attempts::Subject::Unknown(candidates.first().map_or(identifier, String::as_str)), attempts::Lane::Public),
+    };
+    attempts::reserve(app, subject, "password", &lane, &visit.client, visit.now).await
+}
+
+/// Compares the password with the stored hash, or with nothing in the same time. Gives the upkeep of a right one.
+async fn judge<'a>(
+    context: &LoginContext<'_>,
+    found: Option<&'a IdentitySnapshot>,
+    password: &Secret<String>,
+) -> Result<(&'a IdentitySnapshot, Batch), Refusal> {
+    let (app, now) = (context.app, context.visit.now);
+    let lane = if context.visit.session.is_some() { Lane::SignedIn } else { Lane::Public };
+    let stored = found.and_then(|identity| {
+        let row = identity.credential(CredentialType::Password)?;
+        Some((identity, row, row.config["hashed_password"].as_str().filter(|hash| !hash.is_empty())?))
+    });
+    let Some((identity, row, hash)) = stored else {
+        passwords::spend_dummy(app, password, lane).await.map_err(refusal)?;
+        return Err(wrong_credentials());
+    };
+    let verdict = passwords::verify(app, password, hash, lane).await.map_err(refusal)?;
+    if !verdict.matches {
+        return Err(wrong_credentials());
+    }
+    let mut upkeep = Batch::new();
+    if verdict.needs_rehash
+        && let Ok(renewed) = passwords::hash(app, password, lane).await
+    {
+        let mut config = row.config.clone();
+        config["hashed_password"] = json!(renewed.reveal());
+        upkeep.touch_credential_config(row, &config, now);
+        let event = Event::done(EventKind::PasswordRehashed).identity(identity.identity.id).method("password");
+        event.write(app, &context.visit.client, now, &mut upkeep);
+    }
+    Ok((identity, upkeep))
 }
 
 /// Applies the policy and hashes.

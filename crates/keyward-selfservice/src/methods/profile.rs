@@ -8,7 +8,7 @@ use keyward_services::derive::{IdentityEdit, derive};
 use keyward_services::payload::Payload;
 use serde_json::Value;
 
-use super::{Change, Refusal, SettingsContext, SettingsMethod, SettingsStep, Step};
+use super::{Change, Proposal, Refusal, SettingsContext, SettingsMethod, SettingsStep, Step};
 
 /// The method.
 pub struct Profile;
@@ -62,7 +62,7 @@ impl SettingsStep for Edit {
         self.operation
     }
 
-    fn propose<'a>(&'a self, _context: &'a SettingsContext<'a>) -> Step<'a, Result<Change, Refusal>> {
-        Box::pin(async { Ok(Change { edit: self.edit.clone(), events: Vec::new() }) })
+    fn propose<'a>(&'a self, _context: &'a SettingsContext<'a>) -> Step<'a, Result<Proposal, Refusal>> {
+        Box::pin(async { Ok(Change::of(self.edit.clone()).into()) })
     }
 }

@@ -107,6 +107,9 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
     match prove(app, visit, &mut flow, method, &body).await {
         Ok(signed_in) => Ok(Outcome::Done(signed_in)),
         Err(Refusal::Form(errors)) => refuse(app, visit, flow, Some(method), errors, method.echo(&body)).await,
+        Err(Refusal::Problem(Problem::TooManyAttempts { retry_after })) => {
+            throttle(app, visit, flow, method, retry_after, method.echo(&body)).await
+        }
         Err(Refusal::Problem(problem)) => {
             if let Problem::Csrf(_) = problem {
                 let event = Event::refused(EventKind::CsrfRefused, "csrf").flow(flow.id).method(method.id());
@@ -131,20 +134,34 @@ async fn prove(
     if flow.state == EntryState::PassedChallenge {
         return Err(FormErrors::global(Message::plain(4_010_002)).into());
     }
-    let proven = method.prove(&LoginContext { app, visit, flow }, body).await?;
-    flow.extra.active = Some(method.id().to_owned());
-    if proven.identity.identity.state != IdentityState::Active {
-        return Err(FormErrors::global(Message::plain(4_010_011)).into());
-    }
     let location = match return_to(app, flow.query("return_to").as_deref()) {
         Ok(Some(explicit)) => explicit,
         Ok(None) => after_location(app, method.id()),
         Err(_) => return Err(FormErrors::global(Message::reason("The address to return to is not allowed.")).into()),
     };
-    sign_in(app, visit, flow, method, proven, location).await
+    for _ in 0..ATTEMPTS {
+        let proven = method.prove(&LoginContext { app, visit, flow }, body).await?;
+        flow.extra.active = Some(method.id().to_owned());
+        if proven.identity.identity.state != IdentityState::Active {
+            proven.attempt.give_back(app).await;
+            return Err(FormErrors::global(Message::plain(4_010_011)).into());
+        }
+        let attempt = proven.attempt.clone();
+        let signed_in = sign_in(app, visit, &mut flow.clone(), method, proven, location.clone()).await;
+        if let Ok(Some(signed_in)) = signed_in {
+            return Ok(signed_in);
+        }
+        attempt.give_back(app).await;
+        signed_in?;
+    }
+    Err(FormErrors::global(Message::plain(4_010_002)).into())
 }
 
+/// How often a proof is looked at anew when another request used up something of the same credential at the same moment.
+const ATTEMPTS: u32 = 3;
+
 /// Makes a session, or raises the one that is there, in one commit with the flow, the grant and the audit log.
+/// `None` when another request was faster in using something up.
 async fn sign_in(
     app: &App,
     visit: &Visit,
@@ -152,12 +169,16 @@ async fn sign_in(
     method: &dyn LoginMethod,
     proven: Proven,
     location: String,
-) -> Result<SignedIn, Refusal> {
+) -> Result<Option<SignedIn>, Refusal> {
     let now = visit.now;
-    let Proven { identity, proof, upkeep } = proven;
+    let Proven { identity, proof, upkeep, attempt } = proven;
     let identity_id = identity.identity.id;
     let mut batch = Batch::new();
     let current = visit.session.as_ref().filter(|active| active.session.identity_id == identity_id);
+    // A second factor is proven inside a session and never starts one.
+    if current.is_none() && proof.aal == Aal::Aal2 && flow.extra.requested_aal == Aal::Aal2 {
+        return Err(Problem::Aal1Required.into());
+    }
     let (session, token) = match current {
         Some(active) => {
             let mut session = active.session.clone();
@@ -203,6 +224,7 @@ async fn sign_in(
         });
     }
     batch.append(upkeep);
+    attempt.release(app, now, &mut batch);
     flow.state = EntryState::PassedChallenge;
     flow.form.clear();
     flow.extra.active = Some(method.id().to_owned());
@@ -212,6 +234,7 @@ async fn sign_in(
         Ok(()) => {}
         // Two submits of one flow: the first one signed in.
         Err(StoreError::Refused(Guarded::VersionConflict)) => return Err(FormErrors::global(Message::plain(4_010_002)).into()),
+        Err(StoreError::Refused(Guarded::AlreadyUsed)) => return Ok(None),
         // The session ended while the password was being checked.
         Err(StoreError::Refused(Guarded::Gone)) => return Err(Problem::SessionInactive.into()),
         Err(error) => return Err(storage_problem(error).into()),
@@ -223,8 +246,9 @@ async fn sign_in(
     let second_factor = weak.then(|| second_factor_url(app, flow));
     let hide_identity = weak && flow.flow_type == FlowType::Api;
     let stored = wire_json(&identity.identity);
-    Ok(SignedIn {
+    Ok(Some(SignedIn {
         flow_type: flow.flow_type,
+        identity_id,
         session: IssuedSession {
             token: token.map(|token| token.reveal().clone().into()),
             expires_at: session.expires_at,
@@ -234,7 +258,7 @@ async fn sign_in(
         continue_with: redirect(flow.flow_type, &location),
         location,
         second_factor,
-    })
+    }))
 }
 
 /// A session that begins now with one proof.
@@ -291,6 +315,27 @@ async fn refuse(
     event.write(app, &visit.client, visit.now, &mut batch);
     store_form(app, &mut flow, batch).await?;
     Ok(Outcome::Refused(view(app, visit, &flow)))
+}
+
+/// Tells the person to wait.
+async fn throttle(
+    app: &App,
+    visit: &Visit,
+    mut flow: Flow<Login>,
+    method: &dyn LoginMethod,
+    retry_after: u32,
+    echo: Vec<(String, serde_json::Value)>,
+) -> Result<LoginOutcome, Problem> {
+    flow.form.say(Message::new(7_900_001, serde_json::json!({ "retry_after": retry_after })));
+    for (node, value) in echo {
+        flow.form.echo(node, value);
+    }
+    flow.extra.updated_at = visit.now;
+    let mut batch = Batch::new();
+    let event = Event::refused(EventKind::ThrottleEngaged, "too_many_attempts").flow(flow.id).method(method.id());
+    event.write(app, &visit.client, visit.now, &mut batch);
+    store_form(app, &mut flow, batch).await?;
+    Ok(Outcome::Throttled { view: view(app, visit, &flow), retry_after })
 }
 
 async fn expire(app: &App, visit: &Visit, flow: &Flow<Login>) -> Problem {

@@ -133,7 +133,7 @@ fn redirect(flow_type: FlowType, location: &str) -> Vec<ContinueWith> {
 }
 
 /// A refusal that is worth remembering but has no row of its own: written alone, and never in the way of the answer.
-async fn note(app: &App, client: &Client, now: Time, event: Event) {
+pub(crate) async fn note(app: &App, client: &Client, now: Time, event: Event) {
     let mut batch = Batch::new();
     event.write(app, client, now, &mut batch);
     if let Err(error) = app.store.commit(batch).await {

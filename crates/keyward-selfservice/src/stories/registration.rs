@@ -186,6 +186,7 @@ async fn apply(
     });
     Ok(Registered {
         flow_type: flow.flow_type,
+        identity_id,
         identity: serve_identity(&stored, app.public_base()),
         session,
         location,

@@ -3,8 +3,9 @@
 //! Read [`submit`] top to bottom: it is the whole story of a change, from the door to the commit.
 
 use keyward_model::{
-    ContainerId, Flow, FlowId, FlowOrigin, FlowType, FormErrors, IdentitySnapshot, Message, NodeOrder, Operation, Problem,
-    SETTINGS_GROUPS, SETTINGS_KEYS, Settings, SettingsExtra, SettingsState, sort_settings, wire_json,
+    AuthMethod, ContainerId, Flow, FlowId, FlowOrigin, FlowType, FormErrors, IdentitySnapshot, Message, NodeOrder, Operation,
+    Problem, SETTINGS_GROUPS, SETTINGS_KEYS, Session, Settings, SettingsExtra, SettingsState, Time, session_aal, sort_settings,
+    wire_json,
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::continuity::{self, Opened};
@@ -18,7 +19,7 @@ use serde_json::value::RawValue;
 
 use super::{new_flow, note, redirect, replace_expired, return_to, store_form, ui};
 use crate::gate::{self, Admission};
-use crate::methods::{Change, Refusal, SETTINGS, SettingsContext, SettingsMethod};
+use crate::methods::{Change, Proposal, Refusal, SETTINGS, SettingsContext, SettingsMethod, ShowOnce};
 use crate::outcome::{Outcome, Saved, SettingsOutcome};
 use crate::view::SettingsView;
 use crate::visit::{Submitted, Visit};
@@ -97,7 +98,8 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
     let replayed = paused.is_some();
     let submit = Submit { app, visit, active: &active, method, body: &body, paused };
     match change(&submit, &mut flow, &identity, schema).await {
-        Ok(saved) => Ok(Outcome::Done(saved)),
+        Ok(Changed::Saved(saved)) => Ok(Outcome::Done(saved)),
+        Ok(Changed::Kept(view)) => Ok(Outcome::Continued(view)),
         // API flows never pause, and what was paused once waits where it is.
         Err(Refusal::Problem(problem @ Problem::RefreshRequired { .. })) if flow.flow_type == FlowType::Browser && !replayed => {
             pause(app, visit, &flow, &active, method, &body).await?;
@@ -125,13 +127,21 @@ struct Submit<'a> {
     paused: Option<ContainerRow>,
 }
 
+/// What a submit came to.
+enum Changed {
+    /// The identity was changed.
+    Saved(Saved),
+    /// The flow keeps and shows something.
+    Kept(SettingsView),
+}
+
 /// The way of one change through the gate to the commit.
 async fn change(
     submit: &Submit<'_>,
     flow: &mut Flow<Settings>,
     identity: &IdentitySnapshot,
     schema: &IdentitySchema,
-) -> Result<Saved, Refusal> {
+) -> Result<Changed, Refusal> {
     let Submit { app, visit, method, .. } = *submit;
     if !method.enabled(&app.config) {
         return Err(Problem::MethodDisabled.into());
@@ -144,8 +154,60 @@ async fn change(
     }
     let location = location(app, flow, method.id()).map_err(forbidden_return)?;
     let admission = gate::admit(app, visit, submit.active, flow, step.operation(), &identity.factors()).await?;
-    let change = step.propose(&context).await?;
-    commit(submit, flow, identity.clone(), schema, Decided { change, admission, location }).await
+    match step.propose(&context).await? {
+        Proposal::Apply(change) => {
+            let decided = Decided { change: *change, admission, location };
+            commit(submit, flow, identity.clone(), schema, decided).await.map(Changed::Saved)
+        }
+        Proposal::Remember { memory, events } => {
+            keep(submit, flow, Kept { memory, events, admission }).await?;
+            Ok(Changed::Kept(view(app, visit, flow, identity, schema)))
+        }
+    }
+}
+
+/// What a flow keeps without a change of the identity.
+struct Kept {
+    memory: serde_json::Value,
+    events: Vec<Event>,
+    admission: Admission,
+}
+
+/// Writes what the flow keeps. The state stays what it was, and earlier messages go.
+async fn keep(submit: &Submit<'_>, flow: &mut Flow<Settings>, kept: Kept) -> Result<(), Refusal> {
+    let Submit { app, method, .. } = *submit;
+    let mut batch = Batch::new();
+    admitted(submit, kept.admission, &mut batch);
+    flow.form.clear();
+    flow.extra.last_method = Some(method.id().to_owned());
+    ShowOnce::forget(&mut flow.memory);
+    flow.memory.0.insert(method.id().to_owned(), kept.memory);
+    for event in kept.events {
+        note_change(submit, flow.id, event, &mut batch);
+    }
+    flow_rows::update(app, flow, &mut batch);
+    match app.store.commit(batch).await {
+        Ok(()) => Ok(()),
+        Err(StoreError::Refused(Guarded::AlreadyUsed)) => {
+            Err(Problem::RefreshRequired { return_to: gate::submit_url(app, flow) }.into())
+        }
+        Err(StoreError::Refused(Guarded::VersionConflict)) => Err(beaten().into()),
+        Err(error) => Err(storage_problem(error).into()),
+    }
+}
+
+/// Uses up what admitted the submit.
+fn admitted(submit: &Submit<'_>, admission: Admission, batch: &mut Batch) {
+    if let Admission::Grant(grant) = admission {
+        batch.consume_grant(grant, submit.visit.now);
+    }
+    if let Some(container) = &submit.paused {
+        batch.consume_container(container, submit.visit.now);
+    }
+}
+
+fn beaten() -> FormErrors {
+    FormErrors::global(Message::reason("Somebody else changed this account at the same moment. Look at it and try again."))
 }
 
 /// What remains to be written once a change is worked out.
@@ -164,6 +226,12 @@ async fn commit(
     decided: Decided,
 ) -> Result<Saved, Refusal> {
     let Submit { app, visit, active, method, .. } = *submit;
+    let raised = raise(&active.session, &decided.change.proofs, visit.now);
+    // What is shown after the commit is shown to the raised session.
+    let mut afterwards = visit.clone();
+    if let (Some(after), Some(raised)) = (&mut afterwards.session, &raised) {
+        after.session = raised.clone();
+    }
     let mut attempt = 1;
     loop {
         let derived = derive(schema, Some(&before), decided.change.edit.clone(), visit.now, app.random())?;
@@ -180,21 +248,23 @@ async fn commit(
         flow.extra.last_method = Some(method.id().to_owned());
         remember(app, visit, flow, &after, schema);
 
+        if let Some(codes) = &decided.change.show_once {
+            codes.keep(&mut flow.memory);
+        }
+
         let mut batch = Batch::new();
-        if let Admission::Grant(grant) = admission {
-            batch.consume_grant(grant, visit.now);
-        }
-        if let Some(container) = &submit.paused {
-            batch.consume_container(container, visit.now);
-        }
+        admitted(submit, admission, &mut batch);
         derived.write(&mut batch);
+        if let Some(raised) = &raised {
+            batch.raise_session(raised, visit.now);
+        }
         contribute(submit, &mut batch);
         note_success(submit, flow.id, &decided.change, &derived.changed_traits(), &mut batch);
         flow_rows::update(app, flow, &mut batch);
 
         match app.store.commit(batch).await {
             Ok(()) => {
-                let mut view = view(app, visit, flow, &after, schema);
+                let mut view = view(app, &afterwards, flow, &after, schema);
                 view.continue_with = redirect(flow.flow_type, &decided.location);
                 return Ok(Saved { view, location: decided.location, session_expires_at: active.session.expires_at });
             }
@@ -203,10 +273,9 @@ async fn commit(
                 *flow = find(app, flow.id).await?;
                 before = self::identity(app, active).await?.0;
             }
-            Err(StoreError::Refused(Guarded::VersionConflict)) => {
-                let reason = "Somebody else changed this account at the same moment. Look at it and try again.";
-                return Err(FormErrors::global(Message::reason(reason)).into());
-            }
+            Err(StoreError::Refused(Guarded::VersionConflict)) => return Err(beaten().into()),
+            // The session was ended, or raised by another request, while this one was worked out.
+            Err(StoreError::Refused(Guarded::Gone)) => return Err(Problem::SessionInactive.into()),
             Err(StoreError::Refused(Guarded::AlreadyUsed)) => {
                 return Err(Problem::RefreshRequired { return_to: gate::submit_url(app, flow) }.into());
             }
@@ -228,18 +297,37 @@ fn contribute(submit: &Submit<'_>, batch: &mut Batch) {
     }
 }
 
+/// The session with further proofs: enrolling a factor proves it, so the person is not asked for it at once.
+fn raise(session: &Session, proofs: &[AuthMethod], now: Time) -> Option<Session> {
+    if proofs.is_empty() {
+        return None;
+    }
+    let mut raised = session.clone();
+    raised.methods.extend_from_slice(proofs);
+    raised.aal = session_aal(&raised.methods);
+    raised.authenticated_at = now;
+    Some(raised)
+}
+
 /// Adds to the audit log what was changed, and that it was changed here.
 fn note_success(submit: &Submit<'_>, flow: FlowId, change: &Change, changed_traits: &[String], batch: &mut Batch) {
-    let Submit { app, visit, active, method, .. } = *submit;
     let mut events = change.events.clone();
     if !changed_traits.is_empty() {
         events.push(Event::done(EventKind::TraitsChanged).detail("traits", changed_traits.to_vec()));
     }
+    if !change.proofs.is_empty() {
+        events.push(Event::done(EventKind::AalUpgraded).detail("from", submit.active.session.aal.as_str()));
+    }
     events.push(Event::done(EventKind::SettingsSucceeded));
     for event in events {
-        let event = event.identity(active.session.identity_id).session(active.session.id).flow(flow).method(method.id());
-        event.write(app, &visit.client, visit.now, batch);
+        note_change(submit, flow, event, batch);
     }
+}
+
+fn note_change(submit: &Submit<'_>, flow: FlowId, event: Event, batch: &mut Batch) {
+    let Submit { app, visit, active, method, .. } = *submit;
+    let event = event.identity(active.session.identity_id).session(active.session.id).flow(flow).method(method.id());
+    event.write(app, &visit.client, visit.now, batch);
 }
 
 /// A submit's body, and where it came from.
@@ -332,6 +420,7 @@ async fn refuse(
     // The change may have left the flow half rewritten in memory: what is shown starts from what is stored.
     let mut flow = find(app, flow.id).await?;
     flow.form.clear();
+    ShowOnce::forget(&mut flow.memory);
     for (node, value) in refused.echo {
         flow.form.echo(node, value);
     }

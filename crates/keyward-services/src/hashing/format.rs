@@ -7,6 +7,8 @@ use ::argon2::Algorithm;
 use super::HashParameters;
 use super::argon2::Argon2Hash;
 use super::bcrypt::{self, BcryptHash};
+use super::crypt::{CryptHash, Family};
+use super::foreign::ForeignHash;
 
 /// A kind of stored hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +19,24 @@ pub enum Format {
     Argon2i,
     /// `$2$`, `$2a$`, `$2b$`, `$2y$` or `$2z$`
     Bcrypt,
+    /// `$pbkdf2-sha1$`, `$pbkdf2-sha224$` to `$pbkdf2-sha512$`
+    Pbkdf2,
+    /// `$scrypt$`
+    Scrypt,
+    /// `$firescrypt$`, Firebase's variant
+    Firescrypt,
+    /// `{SSHA}`, `{SSHA256}` or `{SSHA512}`
+    Ssha,
+    /// `$md5$`, `$sha1$`, `$sha256$` or `$sha512$`
+    Digest,
+    /// `$hmac-md4$` to `$hmac-sha512$`
+    Hmac,
+    /// `$md5-crypt$`
+    Md5Crypt,
+    /// `$sha256-crypt$`
+    Sha256Crypt,
+    /// `$sha512-crypt$`
+    Sha512Crypt,
 }
 
 /// Why a stored hash cannot be compared with.
@@ -42,6 +62,12 @@ pub fn recognise(stored: &str) -> Result<Format, HashRefusal> {
         Stored::Argon2(hash) if matches!(hash.algorithm, Algorithm::Argon2i) => Format::Argon2i,
         Stored::Argon2(_) => Format::Argon2id,
         Stored::Bcrypt(_) => Format::Bcrypt,
+        Stored::Foreign(hash) => hash.format(),
+        Stored::Crypt(hash) => match hash.family {
+            Family::Md5 => Format::Md5Crypt,
+            Family::Sha256 => Format::Sha256Crypt,
+            Family::Sha512 => Format::Sha512Crypt,
+        },
     })
 }
 
@@ -49,6 +75,8 @@ pub fn recognise(stored: &str) -> Result<Format, HashRefusal> {
 pub(super) enum Stored {
     Argon2(Argon2Hash),
     Bcrypt(BcryptHash),
+    Foreign(Box<ForeignHash>),
+    Crypt(CryptHash),
 }
 
 pub(super) fn parse(stored: &str, configured: HashParameters) -> Result<Stored, HashRefusal> {
@@ -68,6 +96,8 @@ impl Stored {
         match self {
             Self::Argon2(hash) => hash.parameters.memory_kib,
             Self::Bcrypt(_) => bcrypt::MEMORY_KIB,
+            Self::Foreign(hash) => hash.memory_kib(),
+            Self::Crypt(_) => 1,
         }
     }
 
@@ -76,6 +106,8 @@ impl Stored {
         match self {
             Self::Argon2(hash) => hash.fits(password),
             Self::Bcrypt(hash) => hash.fits(password),
+            Self::Foreign(hash) => hash.fits(password),
+            Self::Crypt(hash) => hash.fits(password),
         }
     }
 
@@ -107,5 +139,14 @@ fn read(stored: &str, configured: Option<HashParameters>) -> Result<Stored, Hash
             return BcryptHash::parse(rest).map(Stored::Bcrypt);
         }
     }
-    Err(HashRefusal::Unknown)
+    let families = [("$md5-crypt$", Family::Md5), ("$sha256-crypt$", Family::Sha256), ("$sha512-crypt$", Family::Sha512)];
+    for (prefix, family) in families {
+        if let Some(rest) = stored.strip_prefix(prefix) {
+            return CryptHash::parse(family, rest).map(Stored::Crypt);
+        }
+    }
+    match ForeignHash::parse(stored) {
+        Some(parsed) => parsed.map(Box::new).map(Stored::Foreign),
+        None => Err(HashRefusal::Unknown),
+    }
 }

@@ -4,6 +4,8 @@
 
 mod argon2;
 mod bcrypt;
+mod crypt;
+mod foreign;
 mod format;
 mod queue;
 
@@ -47,6 +49,17 @@ pub struct HashCapacity {
     pub reserved: usize,
     /// The most memory in KiB that all hashes under way may use together; at least what one hash needs.
     pub memory_kib: u32,
+}
+
+/// How much the hash service has to do at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HashLoad {
+    /// Passwords that wait in [`Lane::Public`].
+    pub waiting_public: usize,
+    /// Passwords that wait in [`Lane::SignedIn`].
+    pub waiting_signed_in: usize,
+    /// Passwords being hashed or compared.
+    pub busy: usize,
 }
 
 /// What a comparison found.
@@ -128,6 +141,11 @@ impl Hasher {
     /// The algorithm and cost of new hashes.
     pub const fn parameters(&self) -> HashParameters {
         self.parameters
+    }
+
+    /// What waits and what is under way.
+    pub fn load(&self) -> HashLoad {
+        self.queue.load()
     }
 
     /// Whether the password could be set: costs nothing, so it can be asked before the expensive checks.
@@ -268,5 +286,7 @@ const fn is_other_space(c: char) -> bool {
     matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
 }
 
+#[cfg(test)]
+mod foreign_tests;
 #[cfg(test)]
 mod tests;

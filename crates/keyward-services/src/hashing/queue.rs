@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::HashCapacity;
+use super::{HashCapacity, HashLoad};
 
 /// Which line a password waits in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,8 @@ struct State {
     /// The lane that has its turn when both wait.
     turn: usize,
     memory_in_use: u32,
+    /// Jobs that threads are working on.
+    busy: usize,
     stopped: bool,
 }
 
@@ -65,6 +67,12 @@ impl Queue {
 
     pub(super) fn memory_kib(&self) -> u32 {
         self.shared.memory_kib
+    }
+
+    pub(super) fn load(&self) -> HashLoad {
+        let state = self.shared.lock();
+        let [public, signed_in] = &state.lanes;
+        HashLoad { waiting_public: public.len(), waiting_signed_in: signed_in.len(), busy: state.busy }
     }
 
     /// Takes the work unless the lane is full. `memory_kib` must not exceed the limit of the queue.
@@ -116,6 +124,7 @@ impl Shared {
             }
             state = self.lock();
             state.memory_in_use -= memory;
+            state.busy -= 1;
             // The memory given back may suffice for more than one.
             self.changed.notify_all();
         }
@@ -132,6 +141,7 @@ impl State {
         }
         let (memory, job) = self.lanes[lane].pop_front()?;
         self.memory_in_use += memory;
+        self.busy += 1;
         self.turn = 1 - lane;
         Some((memory, job))
     }

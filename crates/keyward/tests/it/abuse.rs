@@ -440,6 +440,8 @@ async fn look_alikes_of_an_address_are_not_the_address(t: Trial) {
         }
         // Mallory's password never opens Ada's account, under no spelling.
         t.person().sign_in(ADA, "mallory's 5 purple giraffes").await.form();
+        // So that this guess is judged and not only counted.
+        t.clock().advance(Span::hours(1));
     }
     password_is(&t, ADA, PASSWORD).await;
 }
@@ -551,6 +553,8 @@ async fn hashes_with_absurd_costs_are_harmless(t: Trial) {
         batch.put_credential(snapshot.identity.id, &credential);
         t.store().commit(batch).await.unwrap();
         assert_eq!(t.person().sign_in(ADA, PASSWORD).await.form().messages(), [4_000_006], "{hash}");
+        // Each is a wrong password to the count of attempts; the longest wait is an hour.
+        t.clock().advance(Span::hours(1));
     }
 }
 

@@ -243,7 +243,7 @@ fn the_document_of_the_first_user_starts_and_stops() {
 }
 
 /// Later files win over earlier ones, the environment wins over all.
-// No case of its own in the list.
+// cases: R-97
 #[test]
 fn files_and_the_environment_are_laid_over_each_other() {
     let folder = Folder::new("overrides");

@@ -216,7 +216,8 @@ fn walk(place: &str, ours: &Value, theirs: &Value, found: &mut Vec<(String, Valu
 
 /// Name, attributes and age; not `Secure`, which servers of tests leave out because they run in development mode.
 fn our_cookies(reply: &Reply) -> Value {
-    let cookies = reply.set_cookies().into_iter().map(|cookie| {
+    // One cookie is ours alone: it keeps strangers' guesses apart from the owner's (docs/adr, CONFORMANCE).
+    let cookies = reply.set_cookies().into_iter().filter(|cookie| cookie.name != "keyward_device").map(|cookie| {
         let name = if cookie.name.starts_with("csrf_token_") && cookie.name.len() == 75 { "csrf" } else { &cookie.name };
         json!([name, cookie.max_age, cookie.path, cookie.same_site, cookie.http_only, cookie.expires.is_some()])
     });

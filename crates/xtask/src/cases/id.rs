@@ -1,10 +1,10 @@
-//! The ids of acceptance cases: `S-12` (settings), `L-27` (login, registration, sessions), `AC-36` (abuse).
+//! The ids of acceptance cases: `S-12` (settings), `L-27` (login, registration, sessions), `R-76` (admin API, operation), `AC-36` (abuse).
 //! The lists and the scan of the sources parse them.
 //! It does not know which numbers exist.
 
 use std::fmt;
 
-/// Ordered as the lists are: settings, login, abuse, each by number.
+/// Ordered as the lists are: settings, login, operation, abuse, each by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CaseId {
     group: Group,
@@ -15,6 +15,7 @@ pub(crate) struct CaseId {
 enum Group {
     Settings,
     Login,
+    Operation,
     Abuse,
 }
 
@@ -24,6 +25,7 @@ impl CaseId {
         let group = match group {
             "S" => Group::Settings,
             "L" => Group::Login,
+            "R" => Group::Operation,
             "AC" => Group::Abuse,
             _ => return None,
         };
@@ -37,6 +39,7 @@ impl fmt::Display for CaseId {
         let text = match self.group {
             Group::Settings => format!("S-{}", self.number),
             Group::Login => format!("L-{}", self.number),
+            Group::Operation => format!("R-{}", self.number),
             Group::Abuse => format!("AC-{:02}", self.number),
         };
         f.pad(&text)
@@ -49,7 +52,7 @@ mod tests {
 
     #[test]
     fn ids() {
-        for (text, shown) in [("S-1", "S-1"), ("S-136", "S-136"), ("L-07", "L-7"), ("AC-7", "AC-07"), ("AC-118", "AC-118")] {
+        for (text, shown) in [("S-1", "S-1"), ("S-136", "S-136"), ("L-07", "L-7"), ("R-103", "R-103"), ("AC-7", "AC-07"), ("AC-118", "AC-118")] {
             assert_eq!(CaseId::parse(text).map(|id| id.to_string()).as_deref(), Some(shown));
         }
         for text in ["", "S", "S-", "S-0", "S-+1", "s-1", "X-1", "S-1a", "S-70000", "S--1"] {

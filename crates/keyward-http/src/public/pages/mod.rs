@@ -99,7 +99,7 @@ async fn show<V: View, S: Success>(
     draw_flow: Draw,
 ) -> Result<Response, Response> {
     match said {
-        Ok(Outcome::Created(view) | Outcome::Shown(view) | Outcome::Refused(view)) => {
+        Ok(Outcome::Created(view) | Outcome::Shown(view) | Outcome::Refused(view) | Outcome::Continued(view)) => {
             let flow = serde_json::to_value(view).unwrap_or_default();
             let page = draw_flow(&flow, &context::of(&call));
             // The flow's submit may redirect there; it was checked when the flow was made.
@@ -111,7 +111,9 @@ async fn show<V: View, S: Success>(
             Some(location) => Ok(call.send(Reply::redirect(StatusCode::SEE_OTHER, location)).await),
             None => Ok(call.answer(kind, Step::Init, Err::<Outcome<V, S>, _>(problem)).await),
         },
-        done @ Ok(Outcome::SentOn { .. } | Outcome::Done(_)) => Ok(call.answer(kind, Step::Init, done).await),
+        done @ Ok(Outcome::SentOn { .. } | Outcome::Throttled { .. } | Outcome::Done(_)) => {
+            Ok(call.answer(kind, Step::Init, done).await)
+        }
     }
 }
 

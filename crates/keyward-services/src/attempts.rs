@@ -1,0 +1,173 @@
+//! The brute-force shield: every attempt to prove something is counted before it is made (decisions 5.6).
+//! Methods reserve before they compare; stories release in the commit of a success.
+//! Stores keyed hashes only: the table tells neither accounts nor identifiers.
+
+use std::net::{IpAddr, SocketAddr};
+
+use keyward_model::{IdentityId, Problem, Time};
+use keyward_store::{AttemptLimits, Batch};
+use serde_json::{Value, json};
+
+use crate::audit::Client;
+use crate::keys::KeyUse;
+use crate::networks::Admitted;
+use crate::{App, storage_problem};
+
+/// The authenticators whose attempts are counted, in the wire's words.
+pub const AUTHENTICATORS: [&str; 3] = ["password", "totp", "lookup_secret"];
+
+/// Whose attempts are counted.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject<'a> {
+    /// An account.
+    Identity(IdentityId),
+    /// A typed identifier that no account has, in canonical form.
+    Unknown(&'a str),
+}
+
+/// Who attempts: a browser that once signed in as this identity has a lane of its own, so that outsiders cannot lock its
+/// owner out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Everybody.
+    Public,
+    /// The browser with this device id.
+    Device([u8; 16]),
+}
+
+/// An attempt that was counted before it is made.
+#[derive(Clone, Debug)]
+#[must_use = "an attempt that is not released counts as wrong"]
+pub struct Reserved {
+    /// The subject and the lane; `None` where the operator switched the counting off.
+    row: Option<([u8; 32], Vec<u8>)>,
+    network: Option<Admitted>,
+}
+
+/// Counts an attempt with `authenticator` (one of [`AUTHENTICATORS`]) before it is made.
+///
+/// # Errors
+/// [`Problem::TooManyAttempts`] while the subject or the client's network has to wait; otherwise when the database does not
+/// answer.
+pub async fn reserve(
+    app: &App,
+    subject: Subject<'_>,
+    authenticator: &str,
+    lane: &Lane,
+    client: &Client,
+    now: Time,
+) -> Result<Reserved, Problem> {
+    let rules = &app.config.attempts;
+    if !rules.enabled {
+        return Ok(Reserved { row: None, network: None });
+    }
+    let subject = key(app, subject, authenticator);
+    let network = match address(client) {
+        Some(address) => {
+            app.networks.admit(address, &subject, rules.network_burst, now).map_err(|wait| told(wait.as_seconds()))?
+        }
+        None => None,
+    };
+    let limits = AttemptLimits {
+        free: rules.free,
+        first_wait: rules.first_wait,
+        longest_wait: rules.longest_wait,
+        hard_stop: rules.hard_stop,
+    };
+    let lane = lane.bytes();
+    let counted = app.store.reserve_attempt(&subject, &lane, now, limits).await.map_err(storage_problem)?;
+    if counted.is_some() {
+        return Ok(Reserved { row: Some((subject, lane)), network });
+    }
+    let failures = app.store.find_failures(&subject, &lane).await.map_err(storage_problem)?;
+    Err(told(failures.map_or(0, |failures| {
+        if failures.count >= rules.hard_stop {
+            // Waiting does not help any more; the person has to find another way.
+            rules.longest_wait.as_seconds()
+        } else {
+            failures.blocked_until.since(now).as_seconds()
+        }
+    })))
+}
+
+/// A wait in whole seconds, rounded up.
+fn told(seconds: i64) -> Problem {
+    Problem::TooManyAttempts { retry_after: u32::try_from(seconds + 1).unwrap_or(1) }
+}
+
+impl Reserved {
+    /// The attempt was right: forgets the failures of its lane, in the commit of the success.
+    pub fn release(&self, app: &App, now: Time, batch: &mut Batch) {
+        if let Some((subject, lane)) = &self.row {
+            batch.release_attempts(subject, lane);
+        }
+        if let Some(network) = &self.network {
+            app.networks.give_back(network, now);
+        }
+    }
+
+    /// The attempt was never judged, or right in vain: the server was at fault, or another request was faster. Only this one
+    /// is forgotten, so that nobody wipes out failures by provoking errors. A database that does not answer here either
+    /// leaves it counted.
+    pub async fn give_back(self, app: &App) {
+        if let Some((subject, lane)) = &self.row {
+            let mut batch = Batch::new();
+            batch.give_back_attempt(subject, lane);
+            if let Err(error) = app.store.commit(batch).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "an attempt could not be given back");
+            }
+        }
+    }
+}
+
+/// What is on record against an identity, for operators: a list of objects with `authenticator`, `lane` (`public`, or `device`
+/// for a browser that it signed in with before), `failures`, `blocked_until` (or null).
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn on_record(app: &App, identity: IdentityId) -> Result<Value, Problem> {
+    let mut found = Vec::new();
+    for authenticator in AUTHENTICATORS {
+        let lanes =
+            app.store.list_failures(&key(app, Subject::Identity(identity), authenticator)).await.map_err(storage_problem)?;
+        found.extend(lanes.into_iter().map(|lane| {
+            let blocked_until = lane.failures.blocked_until;
+            json!({
+                "authenticator": authenticator,
+                "lane": if lane.lane.is_empty() { "public" } else { "device" },
+                "failures": lane.failures.count,
+                "blocked_until": (blocked_until > Time::from_micros(0)).then_some(blocked_until),
+            })
+        }));
+    }
+    Ok(Value::Array(found))
+}
+
+/// Forgets what is on record against an identity, for every authenticator and in every lane.
+pub fn unlock(app: &App, identity: IdentityId, batch: &mut Batch) {
+    for authenticator in AUTHENTICATORS {
+        batch.forget_attempts(&key(app, Subject::Identity(identity), authenticator));
+    }
+}
+
+fn address(client: &Client) -> Option<IpAddr> {
+    let text = client.address.as_deref()?;
+    text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|peer| peer.ip()))
+}
+
+impl Lane {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Public => Vec::new(),
+            Self::Device(id) => id.to_vec(),
+        }
+    }
+}
+
+fn key(app: &App, subject: Subject<'_>, authenticator: &str) -> [u8; 32] {
+    let parts: [&[u8]; 3] = match &subject {
+        Subject::Identity(id) => [b"identity", id.0.as_bytes(), authenticator.as_bytes()],
+        Subject::Unknown(identifier) => [b"identifier", identifier.as_bytes(), authenticator.as_bytes()],
+    };
+    app.keys.sign(KeyUse::AttemptSubject, &parts)
+}

@@ -1,0 +1,11 @@
+//! The program as operators meet it: real processes, real files, real signals.
+//! Each test starts the binary in a folder of its own and reads what it writes.
+
+mod cleanup;
+mod logs;
+mod metrics;
+mod process;
+mod reload;
+mod shutdown;
+mod startup;
+mod tls;
