@@ -14,7 +14,7 @@ use keyward_services::{App, flow_rows, storage_problem};
 use keyward_store::{Batch, GrantRow, Refusal as Guarded, StoreError};
 use url::Url;
 
-use super::{new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, store_form, ui};
+use super::{FORM_ATTEMPTS, new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, store_form, ui};
 use crate::gate;
 use crate::methods::{LOGIN, LoginContext, LoginMethod, Proven, Refusal};
 use crate::outcome::{IssuedSession, LoginOutcome, Outcome, SignedIn};
@@ -229,10 +229,9 @@ async fn sign_in(
     flow.form.clear();
     flow.extra.active = Some(method.id().to_owned());
     flow.extra.updated_at = now;
-    flow_rows::update(app, flow, &mut batch);
-    match app.store.commit(batch).await {
+    match finish(app, flow, batch).await {
         Ok(()) => {}
-        // Two submits of one flow: the first one signed in.
+        // Two right submits of one flow: the other one signed in.
         Err(StoreError::Refused(Guarded::VersionConflict)) => return Err(FormErrors::global(Message::plain(4_010_002)).into()),
         Err(StoreError::Refused(Guarded::AlreadyUsed)) => return Ok(None),
         // The session ended while the password was being checked.
@@ -259,6 +258,25 @@ async fn sign_in(
         location,
         second_factor,
     }))
+}
+
+/// Commits a sign-in together with its flow. A wrong submit of the same flow may have written its message in the meantime: the
+/// right one wins over it, but not over another right one.
+async fn finish(app: &App, flow: &mut Flow<Login>, batch: Batch) -> Result<(), StoreError> {
+    let mut outcome = Ok(());
+    for _ in 0..FORM_ATTEMPTS {
+        let mut whole = batch.clone();
+        flow_rows::update(app, flow, &mut whole);
+        outcome = app.store.commit(whole).await;
+        if !matches!(outcome, Err(StoreError::Refused(Guarded::VersionConflict))) {
+            return outcome;
+        }
+        match flow_rows::find::<Login>(app, flow.id).await? {
+            Some(stored) if stored.state != EntryState::PassedChallenge => flow.version = stored.version,
+            _ => return outcome,
+        }
+    }
+    outcome
 }
 
 /// A session that begins now with one proof.

@@ -52,7 +52,9 @@ mod tests {
 
     #[test]
     fn ids() {
-        for (text, shown) in [("S-1", "S-1"), ("S-136", "S-136"), ("L-07", "L-7"), ("R-103", "R-103"), ("AC-7", "AC-07"), ("AC-118", "AC-118")] {
+        for (text, shown) in
+            [("S-1", "S-1"), ("S-136", "S-136"), ("L-07", "L-7"), ("R-103", "R-103"), ("AC-7", "AC-07"), ("AC-118", "AC-118")]
+        {
             assert_eq!(CaseId::parse(text).map(|id| id.to_string()).as_deref(), Some(shown));
         }
         for text in ["", "S", "S-", "S-0", "S-+1", "s-1", "X-1", "S-1a", "S-70000", "S--1"] {
