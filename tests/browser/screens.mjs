@@ -4,6 +4,7 @@
 
 import { mkdir, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { codeOf } from './authenticator.mjs';
 import { accessibilityFaults, newPerson, openBrowser, signUp, submit } from './browser.mjs';
 import { startServer } from './server.mjs';
 
@@ -22,7 +23,22 @@ const account = (...paths) => async (world) => {
   await Promise.all([world.page.waitForNavigation(), link.click()]);
 };
 
-/** Each: name of the picture, whether someone is signed in, and the way there. */
+/** Types the password of someone with a second step. */
+const secondStep = async ({ page, server, careful }) => {
+  await start('login')({ page, server });
+  await page.fill('[name="identifier"]', careful.email);
+  await page.fill('[name="password"]', careful.password);
+  await submit(page, 'password');
+};
+
+/** Opens the row of the settings page with this button and presses it. */
+const pressInRow = async ({ page }, name) => {
+  const button = page.locator(`button[name="${name}"]`);
+  await page.locator('details', { has: button }).locator('summary').click();
+  await Promise.all([page.waitForNavigation(), button.click()]);
+};
+
+/** Each: name of the picture, whose session is needed (`plain`, or `careful` with a second step), and the way there. */
 const PAGES = [
   { name: 'sign-in', open: start('login') },
   {
@@ -45,10 +61,45 @@ const PAGES = [
     },
   },
   { name: 'error', open: ({ page, server }) => page.goto(`${server.origin}/self-service/login/browser?return_to=https://elsewhere.example/`) },
-  { name: 'settings', signedIn: true, open: start('settings') },
-  { name: 'step-up', signedIn: true, open: ({ page, server }) => page.goto(`${server.origin}/self-service/login/browser?refresh=true`) },
-  { name: 'sessions', signedIn: true, open: account('/sessions', '/devices') },
-  { name: 'home', signedIn: true, open: ({ page, server }) => page.goto(`${server.origin}/ui/`) },
+  { name: 'second-step', open: secondStep },
+  {
+    name: 'second-step-refused',
+    async open(world) {
+      await secondStep(world);
+      await world.page.locator('.way:not([open]) > summary').click();
+      await world.page.fill('[name="lookup_secret"]', 'nonsense');
+      await submit(world.page, 'lookup_secret');
+    },
+  },
+  { name: 'settings', signedIn: 'plain', open: start('settings') },
+  {
+    name: 'settings-second-step',
+    signedIn: 'careful',
+    async open(world) {
+      await start('settings')(world);
+      for (const row of await world.page.locator('#totp summary, #lookup_secret summary').all()) await row.click();
+    },
+  },
+  {
+    name: 'backup-codes',
+    signedIn: 'careful',
+    async open(world) {
+      await start('settings')(world);
+      await pressInRow(world, 'lookup_secret_reveal');
+    },
+  },
+  {
+    name: 'backup-codes-new',
+    signedIn: 'careful',
+    async open(world) {
+      await start('settings')(world);
+      await pressInRow(world, 'lookup_secret_reveal');
+      await pressInRow(world, 'lookup_secret_regenerate');
+    },
+  },
+  { name: 'step-up', signedIn: 'plain', open: ({ page, server }) => page.goto(`${server.origin}/self-service/login/browser?refresh=true`) },
+  { name: 'sessions', signedIn: 'plain', open: account('/sessions', '/devices') },
+  { name: 'home', signedIn: 'plain', open: ({ page, server }) => page.goto(`${server.origin}/ui/`) },
   { name: 'not-found', open: ({ page, server }) => page.goto(`${server.origin}/ui/nothing-here`) },
 ];
 
@@ -68,19 +119,23 @@ try {
   const person = newPerson();
   const first = await browser.newContext();
   await signUp(await first.newPage(), server.origin, person);
-  const signedIn = await first.storageState();
+  const sessions = { plain: await first.storageState() };
   await first.close();
+  const careful = newPerson();
+  const second = await browser.newContext();
+  sessions.careful = await enrol(await second.newPage(), server, careful);
+  await second.close();
 
   for (const width of WIDTHS) {
     for (const theme of THEMES) {
-      for (const { name, signedIn: needsSession = false, open } of pages) {
+      for (const { name, signedIn, open } of pages) {
         const look = { viewport: { width, height: width < 600 ? 844 : 800 }, colorScheme: theme, reducedMotion: 'reduce', locale: 'en' };
-        const context = await browser.newContext({ ...look, ...(needsSession ? { storageState: signedIn } : {}) });
+        const context = await browser.newContext({ ...look, ...(signedIn ? { storageState: sessions[signedIn] } : {}) });
         const page = await context.newPage();
         page.setDefaultTimeout(10_000);
         const shot = `${name}-${width}-${theme}`;
         try {
-          await open({ page, server, person });
+          await open({ page, server, person, careful });
           faults.push(...(await photograph(page, shot)));
         } catch (error) {
           faults.push(`${shot}: could not be opened: ${error.message.split('\n')[0]} (at ${page.url()})`);
@@ -100,6 +155,22 @@ if (faults.length > 0) {
   process.exitCode = 1;
 } else {
   console.log(`${pages.length * WIDTHS.length * THEMES.length} pictures in docs/screens, no accessibility faults`);
+}
+
+/** Signs someone up who has an authenticator app and backup codes, one of which is used; returns the session. */
+async function enrol(page, server, careful) {
+  await signUp(page, server.origin, careful);
+  await start('settings')({ page, server });
+  const key = await page.locator('#totp_secret_key').innerText();
+  await page.fill('[name="totp_code"]', codeOf(key));
+  await submit(page, 'totp');
+  const code = await page.locator('ol.codes li').first().innerText();
+  await page.context().clearCookies();
+  await secondStep({ page, server, careful });
+  await page.locator('.way:not([open]) > summary').click();
+  await page.fill('[name="lookup_secret"]', code);
+  await submit(page, 'lookup_secret');
+  return page.context().storageState();
 }
 
 async function photograph(page, shot) {

@@ -38,9 +38,19 @@
       .then(() => say(button, button.dataset.done), () => say(button, button.dataset.fail));
   });
 
-  /* Move the focus to what was refused, unless the address already points at a section. */
-  const errors = document.querySelector('[data-errors]');
-  if (errors && !location.hash) errors.focus();
+  /* Print: the style sheet leaves nothing but the codes. */
+  all('[data-print]', button => {
+    button.hidden = false;
+    button.onclick = () => print();
+  });
+
+  /* Another way for the second step opens in place of the first: the focus goes to its field. */
+  all('.way > summary', choice => {
+    choice.onclick = () => setTimeout(() => choice.parentElement.querySelector('input:not([type=hidden])')?.focus());
+  });
+
+  /* Move the focus to what was refused; where the address points at a section, only within it. */
+  document.querySelector(location.hash ? ':target [aria-invalid]' : '[data-errors]')?.focus();
 
   /* WebAuthn: buttons and fields carry the name of a function of the wire's helper script, which loads on its own. */
   if (window.PublicKeyCredential) {

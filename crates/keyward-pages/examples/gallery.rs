@@ -90,6 +90,34 @@ fn pages(lang: Lang) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
         ended: Some(Ended::One("Mozilla/5.0 (Windows NT 10.0; rv:132.0) Gecko/20100101 Firefox/132.0")),
     };
     let failure = json!({"id": "7c1d0e4a-52b8-4f6e-9d1a-3b5c7d9e1f20", "created_at": "2026-11-24T18:32:00Z", "error": {"id": "security_csrf_violation", "code": 403, "status": "Forbidden", "reason": "The form token does not fit the cookie."}});
+    let second = |name: &str| -> Result<Value, serde_json::Error> {
+        serde_json::from_str(match name {
+            "enrol" => include_str!("../fixtures/settings-enrol.json"),
+            "codes" => include_str!("../fixtures/settings-codes.json"),
+            "second-step" => include_str!("../fixtures/settings-second-step.json"),
+            "revealed" => include_str!("../fixtures/settings-revealed.json"),
+            "renew" => include_str!("../fixtures/settings-renew.json"),
+            _ => include_str!("../fixtures/login-second-step.json"),
+        })
+    };
+    let saying = |mut flow: Value, message: Value| {
+        flow["ui"]["messages"] = json!([message]);
+        flow
+    };
+    let mut enrol_wrong = second("enrol")?;
+    for node in nodes(&mut enrol_wrong).filter(|node| node["attributes"]["name"] == "totp_code") {
+        node["messages"] = json!([{"id": 4_000_008, "text": "That code is not right.", "type": "error"}]);
+    }
+    let code_wrong = saying(second("login")?, json!({"id": 4_000_008, "text": "That code is not right.", "type": "error"}));
+    let backup_used = saying(second("login")?, json!({"id": 4_000_012, "text": "Used before.", "type": "error"}));
+    let too_many = json!({"id": 7_900_001, "text": "Wait.", "type": "error", "context": {"retry_after": 300}});
+    let too_many = saying(second("login")?, too_many);
+    let mut step_up = saying(
+        second("login")?,
+        json!({"id": 1_010_003, "text": "Confirm that it's you, and we carry on where you left off.", "type": "info"}),
+    );
+    step_up["refresh"] = json!(true);
+    let backup_only = plain(&second("login")?, &["default", "lookup_secret"]);
     let outside = PageContext { signed_in: None, ..ctx.clone() };
     Ok(vec![
         ("login", keyward_pages::login(&login, &outside)?),
@@ -101,6 +129,18 @@ fn pages(lang: Lang) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
         ("settings", keyward_pages::settings(&simple, &ctx)?),
         ("settings-error", keyward_pages::settings(&refused, &ctx)?),
         ("settings-all", keyward_pages::settings(&settings, &ctx)?),
+        ("settings-enrol", keyward_pages::settings(&second("enrol")?, &ctx)?),
+        ("settings-enrol-wrong", keyward_pages::settings(&enrol_wrong, &ctx)?),
+        ("settings-codes", keyward_pages::settings(&second("codes")?, &ctx)?),
+        ("settings-second-step", keyward_pages::settings(&second("second-step")?, &ctx)?),
+        ("settings-revealed", keyward_pages::settings(&second("revealed")?, &ctx)?),
+        ("settings-renew", keyward_pages::settings(&second("renew")?, &ctx)?),
+        ("second-step", keyward_pages::login(&second("login")?, &ctx)?),
+        ("second-step-wrong", keyward_pages::login(&code_wrong, &ctx)?),
+        ("second-step-backup", keyward_pages::login(&backup_used, &ctx)?),
+        ("second-step-too-many", keyward_pages::login(&too_many, &ctx)?),
+        ("second-step-only-backup", keyward_pages::login(&backup_only, &ctx)?),
+        ("second-step-confirm", keyward_pages::login(&step_up, &ctx)?),
         ("sessions", keyward_pages::sessions(&list, &ctx)?),
         ("error", keyward_pages::error(&failure, &outside)?),
         ("home", keyward_pages::home(&ctx)?),

@@ -10,7 +10,8 @@ use crate::flow::{Flow, Node};
 use crate::form::{self, Builder, Form, Script};
 use crate::labels::Purpose;
 use crate::messages::{Link, MessageBox};
-use crate::render::{self, Frame};
+use crate::render::{self, Frame, brand};
+use crate::second_step::{self, Way};
 use crate::{safe, texts};
 
 /// Our order of the groups; unknown ones come last.
@@ -24,6 +25,8 @@ struct Auth {
     /// Whose account it is, when the flow tells.
     who: Option<String>,
     not_you: Option<String>,
+    /// The ways to take a second step by typing a code.
+    ways: Vec<Way>,
     main: Option<Form>,
     others: Vec<Form>,
     /// Forms that only a script fills and sends.
@@ -46,7 +49,7 @@ pub fn login(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
     let flow = Flow::read(flow)?;
     let (purpose, title) = match (flow.refresh, flow.second_factor) {
         (true, _) => (Purpose::Confirm, "refresh_title"),
-        (false, true) => (Purpose::SignIn, "second_step_title"),
+        (false, true) => (Purpose::SignIn, ""),
         (false, false) => (Purpose::SignIn, "login_title"),
     };
     let aside = if flow.refresh {
@@ -70,8 +73,8 @@ pub fn registration(flow: &Value, ctx: &PageContext) -> Result<String, PageError
 }
 
 fn page(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, title: &str, aside: Option<Aside>) -> Result<String, PageError> {
-    let title = texts::fill(ctx.lang, title, &[]);
-    let mut messages: Vec<MessageBox> = flow.messages.iter().map(MessageBox::from_flow).collect();
+    let boxed = |message| MessageBox::from_flow(ctx.lang, message);
+    let mut messages: Vec<MessageBox> = flow.messages.iter().map(boxed).collect();
     if purpose == Purpose::SignUp {
         let way_on = link(ctx, "", "have_account_link", Some(&flow.carry(&ctx.login_url)));
         for message in messages.iter_mut().filter(|message| message.says_taken()) {
@@ -79,9 +82,9 @@ fn page(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, title: &str, aside
         }
     }
     let is_stray = |node: &&Node<'_>| node.is_stray() && !node.name().starts_with("traits.");
-    messages.extend(flow.nodes.iter().filter(is_stray).flat_map(|node| &node.messages).map(MessageBox::from_flow));
+    messages.extend(flow.nodes.iter().filter(is_stray).flat_map(|node| &node.messages).map(boxed));
     let hidden_messages = flow.nodes.iter().filter(|node| node.group == "default" && node.is_hidden());
-    messages.extend(hidden_messages.flat_map(|node| &node.messages).map(MessageBox::from_flow));
+    messages.extend(hidden_messages.flat_map(|node| &node.messages).map(boxed));
 
     let mut forms = build(ctx, flow, purpose, &is_stray);
     for form in &mut forms {
@@ -89,17 +92,31 @@ fn page(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, title: &str, aside
     }
     let (mut forms, mut silent): (Vec<Form>, Vec<Form>) = forms.into_iter().partition(Form::is_visible);
     silent.retain(|form| form.has_own_values);
-    let refused = messages.iter().any(MessageBox::is_refusal) || forms.iter().any(Form::refused);
-    focus(&mut forms, &messages);
+    let mut ways = Vec::new();
+    if flow.second_factor {
+        ways = second_step::ways(ctx.lang, flow, &mut forms, &mut messages);
+    }
+    let title = if flow.second_factor && !flow.refresh { second_step::title(&ways) } else { title };
+    let title = texts::fill(ctx.lang, title, &[]);
+    let refused =
+        messages.iter().any(MessageBox::is_refusal) || forms.iter().chain(ways.iter().map(|way| &way.form)).any(Form::refused);
+    match ways.iter_mut().find(|way| way.open) {
+        Some(way) => focus(std::slice::from_mut(&mut way.form), &messages),
+        None => focus(&mut forms, &messages),
+    }
     let mut forms = forms.into_iter();
-    let mut main = forms.next();
+    let mut main = if ways.is_empty() { forms.next() } else { None };
     // Where a script's button is all there is, it is the main one.
     if let Some(form) = main.as_mut().filter(|form| form.submits.is_empty())
         && let [only] = form.triggers.as_mut_slice()
     {
         only.main = true;
     }
-    if main.is_none() && messages.is_empty() {
+    if flow.second_factor && main.is_none() && ways.is_empty() {
+        let way_out = link(ctx, "", "sign_out", ctx.logout_url.as_deref());
+        let note = MessageBox::note(&texts::fill(ctx.lang, "no_second_step", &[("brand", brand(ctx))]));
+        messages.push(MessageBox { action: way_out.map(|aside| aside.link), ..note });
+    } else if main.is_none() && ways.is_empty() && messages.is_empty() {
         messages.push(MessageBox::note(&texts::fill(ctx.lang, "nothing_offered", &[])));
     }
     let others: Vec<Form> = forms
@@ -112,7 +129,9 @@ fn page(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, title: &str, aside
         .collect();
 
     let who = flow.nodes.iter().find(|node| node.is_hidden() && node.name() == "identifier").and_then(Node::value);
-    let who = who.filter(|who| !who.is_empty() && purpose != Purpose::SignUp).map(|who| safe::cut(&who));
+    let session = ctx.signed_in.as_ref().and_then(|person| person.handle()).map(str::to_owned);
+    let who = who.filter(|who| !who.is_empty()).or(session.filter(|_| flow.refresh || flow.second_factor));
+    let who = who.filter(|_| purpose != Purpose::SignUp).map(|who| safe::cut(&who));
     // With a session a new sign-in needs signing out first.
     let not_you =
         if purpose == Purpose::Confirm || flow.second_factor { ctx.logout_url.clone() } else { Some(flow.carry(&ctx.login_url)) };
@@ -121,6 +140,7 @@ fn page(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, title: &str, aside
         messages,
         not_you: not_you.filter(|_| who.is_some()).filter(|url| safe::address(url).is_some()),
         who,
+        ways,
         main,
         others,
         silent,

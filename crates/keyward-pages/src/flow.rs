@@ -19,6 +19,8 @@ pub(crate) struct Flow<'a> {
     pub(crate) active: Option<&'a str>,
     pub(crate) return_to: Option<&'a str>,
     pub(crate) login_challenge: Option<&'a str>,
+    /// When the flow began, as the wire writes it.
+    pub(crate) issued_at: &'a str,
     pub(crate) refresh: bool,
     pub(crate) second_factor: bool,
 }
@@ -44,6 +46,11 @@ impl<'a> Text<'a> {
 
     pub(crate) fn is_error(&self) -> bool {
         self.kind == "error"
+    }
+
+    /// A whole number of the context.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        self.context[name].as_u64()
     }
 
     /// A string of the context; an empty one counts as absent.
@@ -149,6 +156,7 @@ impl<'a> Flow<'a> {
             active: text("active"),
             return_to: text("return_to"),
             login_challenge: text("oauth2_login_challenge"),
+            issued_at: flow["issued_at"].as_str().unwrap_or_default(),
             refresh: flow["refresh"].as_bool().unwrap_or_default(),
             second_factor: text("requested_aal") == Some("aal2"),
         })

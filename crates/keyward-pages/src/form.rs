@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::flow::{Flow, Node, Text, scalar};
 use crate::labels::{self, Purpose};
-use crate::messages::MessageBox;
+use crate::messages::{MessageBox, sentence};
+use crate::moment::day;
 use crate::{safe, texts};
 
 /// One `<form>`.
@@ -32,6 +33,9 @@ pub(crate) struct Form {
     pub(crate) username: Option<String>,
     #[serde(skip)]
     pub(crate) complaints: Vec<Complaint>,
+    /// The group of its first node.
+    #[serde(skip)]
+    pub(crate) group: String,
     /// Whether it holds hidden values that no other form has.
     #[serde(skip)]
     pub(crate) has_own_values: bool,
@@ -99,8 +103,10 @@ pub(crate) enum Element {
 /// A backup code; a used one never shows the code.
 #[derive(Debug, Serialize)]
 pub(crate) struct OneCode {
-    text: String,
-    used: bool,
+    pub(crate) text: String,
+    pub(crate) used: bool,
+    /// When it was used (RFC 3339), if the flow tells.
+    used_at: Option<String>,
 }
 
 /// A labelled control.
@@ -186,13 +192,16 @@ impl<'a> Builder<'a> {
         }
         let shared = form.hidden.len();
         for node in nodes {
+            if form.group.is_empty() {
+                node.group.clone_into(&mut form.group);
+            }
             self.add(&mut form, node);
         }
         form.has_own_values = form.hidden.len() > shared;
         // A stable sort: submits named `method` first, the others as they came.
         form.submits.sort_by_key(|button| button.name != "method");
         for (at, button) in form.submits.iter_mut().enumerate() {
-            button.main = at == 0 && button.name == "method";
+            button.main = at == 0 && matches!(button.name.as_str(), "method" | "lookup_secret_confirm");
             button.unchecked = !button.main;
         }
         if form.complaints.len() > 1 {
@@ -208,15 +217,15 @@ impl<'a> Builder<'a> {
                 if !node.is_shared() {
                     form.hidden.push(hidden(node));
                 }
-                form.messages.extend(node.messages.iter().map(MessageBox::from_flow));
+                form.messages.extend(self.boxes(node));
             }
             "input" if node.is_input(&["submit"]) => {
                 form.submits.push(self.button(node));
-                form.messages.extend(node.messages.iter().map(MessageBox::from_flow));
+                form.messages.extend(self.boxes(node));
             }
             "input" if node.is_input(&["button"]) => {
                 form.triggers.push(self.button(node));
-                form.messages.extend(node.messages.iter().map(MessageBox::from_flow));
+                form.messages.extend(self.boxes(node));
             }
             "input" => {
                 let field = self.field(node);
@@ -225,9 +234,13 @@ impl<'a> Builder<'a> {
             }
             _ => {
                 form.elements.push(self.passive(node));
-                form.messages.extend(node.messages.iter().map(MessageBox::from_flow));
+                form.messages.extend(self.boxes(node));
             }
         }
+    }
+
+    fn boxes(&self, node: &Node<'_>) -> impl Iterator<Item = MessageBox> {
+        node.messages.iter().map(|message| MessageBox::from_flow(self.lang, message))
     }
 
     fn field(&mut self, node: &Node<'_>) -> Field {
@@ -241,11 +254,13 @@ impl<'a> Builder<'a> {
             _ if choices.is_some() => "select",
             _ => "input",
         };
-        let code = matches!(name, "totp_code" | "code");
+        let digits = matches!(name, "totp_code" | "code");
+        let code = digits || name == "lookup_secret";
         let setting_password = look == "password" && matches!(self.purpose, Purpose::SignUp | Purpose::Settings);
         let (mut errors, mut notes) = (Vec::new(), Vec::new());
         for message in &node.messages {
-            if message.is_error() { errors.push(message.text.to_owned()) } else { notes.push(message.text.to_owned()) }
+            let said = sentence(lang, message, name);
+            if message.is_error() { errors.push(said) } else { notes.push(said) }
         }
         let hint = (setting_password && name == "password").then(|| texts::fill(lang, "password_hint", &[]));
         let described = [(hint.is_some(), "h"), (!notes.is_empty(), "n"), (!errors.is_empty(), "e")];
@@ -261,12 +276,13 @@ impl<'a> Builder<'a> {
             checked: look == "tick" && matches!(value.as_deref(), Some("true" | "on" | "1")),
             clears: look == "tick" && node.flag("required"),
             autocomplete: autocomplete(node, setting_password),
-            inputmode: inputmode(node, code),
-            pattern: node.attribute("pattern").map(str::to_owned),
-            // One character more than the code has, so that "481 209" fits.
-            maxlength: if code { Some(node.number("maxlength").unwrap_or(6) + 1) } else { node.number("maxlength") },
+            inputmode: inputmode(node, digits),
+            // Digits as apps and messages print them, "481 209" too; the server drops what is between them.
+            pattern: node.attribute("pattern").or(digits.then_some(r"[0-9 \-]*")).map(str::to_owned),
+            // One character more than the code has, for the same reason.
+            maxlength: if digits { Some(node.number("maxlength").unwrap_or(6) + 1) } else { node.number("maxlength") },
             step: (kind == "number").then_some("any"),
-            literal: matches!(name, "identifier" | "lookup_secret") || code,
+            literal: name == "identifier" || code,
             code,
             // What was typed into a password field is never sent back.
             value: value.filter(|_| look != "password"),
@@ -365,11 +381,19 @@ impl<'a> Builder<'a> {
 
     fn codes(&self, list: &Text<'_>) -> Vec<OneCode> {
         let secrets = list.context["secrets"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let used = |code: &Text<'_>| {
+            let day = code.value("used_at").and_then(|at| day(self.lang, at, self.flow.issued_at));
+            let text = match &day {
+                Some(day) => texts::fill(self.lang, "code_used_on", &[("day", &day.text)]),
+                None => texts::fill(self.lang, "code_used", &[]),
+            };
+            OneCode { text, used: true, used_at: day.map(|day| day.iso) }
+        };
         let codes = secrets.iter().filter_map(Text::read);
         codes
             .map(|code| match code.id {
-                1_050_014 => OneCode { text: texts::fill(self.lang, "code_used", &[]), used: true },
-                _ => OneCode { text: code.value("secret").unwrap_or(code.text).to_owned(), used: false },
+                1_050_014 => used(&code),
+                _ => OneCode { text: code.value("secret").unwrap_or(code.text).to_owned(), used: false, used_at: None },
             })
             .collect()
     }
@@ -395,6 +419,25 @@ impl Form {
         })
     }
 
+    /// Whether there is something to type and a button to send it.
+    pub(crate) fn asks(&self) -> bool {
+        !self.submits.is_empty() && self.elements.iter().any(|element| matches!(element, Element::Field(_)))
+    }
+
+    /// Whether a button with this name sends it.
+    pub(crate) fn has_submit(&self, name: &str) -> bool {
+        self.submits.iter().any(|button| button.name == name)
+    }
+
+    /// Takes the first list of backup codes out, with its id.
+    pub(crate) fn take_codes(&mut self) -> Option<(String, Vec<OneCode>)> {
+        let at = self.elements.iter().position(|element| matches!(element, Element::Codes { .. }))?;
+        match self.elements.remove(at) {
+            Element::Codes { id, codes, .. } => Some((id, codes)),
+            _ => None,
+        }
+    }
+
     /// Whether a field or a message of this form reports a refusal.
     pub(crate) fn refused(&self) -> bool {
         !self.complaints.is_empty() || self.messages.iter().any(MessageBox::is_refusal)
@@ -409,6 +452,16 @@ impl Form {
 impl Field {
     pub(crate) fn is_password(&self) -> bool {
         self.look == "password"
+    }
+
+    /// Puts a refusal of the whole form where the person has to look: at the field.
+    pub(crate) fn refuse(&mut self, text: String) -> Complaint {
+        if self.errors.is_empty() {
+            let joint = if self.described_by.is_empty() { "" } else { " " };
+            self.described_by = format!("{}{joint}{}-e", self.described_by, self.id);
+        }
+        self.errors.push(text.clone());
+        Complaint { field: self.id.clone(), text }
     }
 
     pub(crate) fn has_errors(&self) -> bool {

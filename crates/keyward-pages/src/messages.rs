@@ -1,10 +1,12 @@
 //! Messages as boxes: which colour, which icon, what is bold, and in which section they belong.
 //! Page builders turn `ui.messages` and stray nodes into these.
-//! The sentences themselves come from the flow.
+//! The sentences come from the flow; for the second step the pages have their own where they can say more.
 
+use keyward_model::Lang;
 use serde::Serialize;
 
 use crate::flow::Text;
+use crate::texts;
 
 /// Flows that were replaced because they had expired: the person did nothing wrong.
 const REPLACED: [u64; 5] = [4_050_001, 4_010_001, 4_040_001, 4_060_005, 4_070_005];
@@ -12,6 +14,10 @@ const REPLACED: [u64; 5] = [4_050_001, 4_010_001, 4_040_001, 4_060_005, 4_070_00
 const ABOUT_PASSWORD: [u64; 6] = [1_060_001, 4_000_031, 4_000_032, 4_000_033, 4_000_034, 4_000_039];
 /// The identifier belongs to another account.
 const TAKEN: [u64; 2] = [4_000_007, 4_000_028];
+/// Only few backup codes are left: the one warning that refuses nothing.
+const FEW_CODES: u64 = 7_900_002;
+/// From this many seconds on a wait is told in minutes.
+const MINUTES_FROM: u64 = 91;
 /// A first sentence shorter than this is more likely an abbreviation.
 const SHORTEST_SENTENCE: usize = 12;
 
@@ -27,6 +33,8 @@ pub(crate) struct MessageBox {
     pub(crate) body: String,
     /// At most one way on.
     pub(crate) action: Option<Link>,
+    /// Whether something was refused: such a box takes the focus.
+    pub(crate) refusal: bool,
     #[serde(skip)]
     pub(crate) id: u64,
 }
@@ -39,30 +47,37 @@ pub(crate) struct Link {
 }
 
 impl MessageBox {
-    pub(crate) fn from_flow(message: &Text<'_>) -> Self {
+    pub(crate) fn from_flow(lang: Lang, message: &Text<'_>) -> Self {
         let (tone, icon) = match message.kind {
-            _ if REPLACED.contains(&message.id) => ("warn", "warn"),
+            _ if message.id == FEW_CODES || REPLACED.contains(&message.id) => ("warn", "warn"),
             "error" => ("bad", "stop"),
             "success" => ("good", "ok"),
             _ => ("info", "info"),
         };
-        let (head, body) = if tone == "info" { (String::new(), message.text.to_owned()) } else { split(message.text) };
-        Self { tone, icon, head, body, action: None, id: message.id }
+        let text = sentence(lang, message, "");
+        let (head, body) = if tone == "info" { (String::new(), text) } else { split(&text) };
+        let refusal = matches!(tone, "bad" | "warn") && message.id != FEW_CODES;
+        Self { tone, icon, head, body, action: None, refusal, id: message.id }
     }
 
     /// A notice of our own that something was done.
     pub(crate) fn done(text: &str) -> Self {
         let (head, body) = split(text);
-        Self { tone: "good", icon: "ok", head, body, action: None, id: 0 }
+        Self { tone: "good", icon: "ok", head, body, action: None, refusal: false, id: 0 }
     }
 
     /// A neutral notice of our own.
     pub(crate) fn note(text: &str) -> Self {
-        Self { tone: "info", icon: "info", head: String::new(), body: text.to_owned(), action: None, id: 0 }
+        Self { tone: "info", icon: "info", head: String::new(), body: text.to_owned(), action: None, refusal: false, id: 0 }
     }
 
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self.tone, "bad" | "warn")
+        self.refusal
+    }
+
+    /// Both sentences, as they stand at a field.
+    pub(crate) fn text(&self) -> String {
+        [self.head.as_str(), self.body.as_str()].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(" ")
     }
 
     pub(crate) fn says_taken(&self) -> bool {
@@ -72,6 +87,40 @@ impl MessageBox {
     /// The settings section that the message is about, when its id tells.
     pub(crate) fn section(&self) -> Option<&'static str> {
         ABOUT_PASSWORD.contains(&self.id).then_some("password")
+    }
+}
+
+/// What a message says, at the field with this name; empty for a message that stands at no field.
+pub(crate) fn sentence(lang: Lang, message: &Text<'_>, field: &str) -> String {
+    let known = |key: &str| texts::fill(lang, key, &[]);
+    match (message.id, field) {
+        (4_000_002 | 4_000_003, "totp_code") => known("totp_short"),
+        (4_000_002 | 4_000_003, "lookup_secret") => known("backup_missing"),
+        (4_000_008, _) => known("totp_wrong"),
+        (4_000_011, _) => known("totp_absent"),
+        (4_000_012, _) => known("backup_used"),
+        (4_000_014, _) => known("backup_absent"),
+        (4_000_016, _) => known("backup_wrong"),
+        (7_900_001, _) => match message.number("retry_after") {
+            Some(seconds) => wait(lang, seconds),
+            None => message.text.to_owned(),
+        },
+        (FEW_CODES, _) => match message.number("left") {
+            Some(0) => known("codes_left_none"),
+            Some(1) => known("codes_left_one"),
+            Some(left) => texts::fill(lang, "codes_left", &[("left", &left.to_string())]),
+            None => message.text.to_owned(),
+        },
+        _ => message.text.to_owned(),
+    }
+}
+
+/// How long to wait, in words; never shorter than it is.
+fn wait(lang: Lang, seconds: u64) -> String {
+    match seconds {
+        0..=1 => texts::fill(lang, "wait_moment", &[]),
+        2..MINUTES_FROM => texts::fill(lang, "wait_seconds", &[("seconds", &seconds.to_string())]),
+        _ => texts::fill(lang, "wait_minutes", &[("minutes", &seconds.div_ceil(60).to_string())]),
     }
 }
 
@@ -100,11 +149,59 @@ mod tests {
             (1_050_001, "success", "good"),
             (1_010_003, "info", "info"),
             (4_010_001, "error", "warn"),
-            (7_900_001, "surprise", "info"),
+            (7_900_001, "error", "bad"),
+            (7_900_002, "info", "warn"),
+            (7_999_999, "surprise", "info"),
         ] {
             let message = json!({"id": id, "text": "Something happened. Do that.", "type": kind});
-            let shown = MessageBox::from_flow(&Text::read(&message).expect("text"));
+            let shown = MessageBox::from_flow(Lang::En, &Text::read(&message).expect("text"));
             assert_eq!(shown.tone, tone, "{id}");
+            assert_eq!(shown.is_refusal(), kind == "error", "{id}");
+        }
+    }
+
+    #[test]
+    fn waits_and_numbers_are_told_in_words() {
+        for (id, context, en, de) in [
+            (7_900_001, json!({"retry_after": 1}), "Wait a moment", "Warte einen Moment"),
+            (7_900_001, json!({"retry_after": 30}), "Wait 30 seconds", "Warte 30 Sekunden"),
+            (7_900_001, json!({"retry_after": 91}), "Wait 2 minutes", "Warte 2 Minuten"),
+            (7_900_001, json!({"retry_after": 3600}), "Wait 60 minutes", "Warte 60 Minuten"),
+            (7_900_002, json!({"left": 0}), "No backup code is left.", "Kein Ersatzcode ist mehr übrig."),
+            (7_900_002, json!({"left": 1}), "Only one backup code is left.", "Nur ein Ersatzcode ist noch übrig."),
+            (7_900_002, json!({"left": 3}), "Only 3 backup codes are left.", "Nur 3 Ersatzcodes sind noch übrig."),
+            (7_900_001, json!({}), "as sent", "as sent"),
+            (7_900_002, json!({"left": "x"}), "as sent", "as sent"),
+            (1_234, json!({"left": 3}), "as sent", "as sent"),
+        ] {
+            let message = json!({"id": id, "text": "as sent", "type": "error", "context": context});
+            let message = Text::read(&message).expect("text");
+            for (lang, want) in [(Lang::En, en), (Lang::De, de)] {
+                let said = sentence(lang, &message, "");
+                assert!(said.contains(want), "{id} {context}: {said}");
+            }
+        }
+    }
+
+    /// Whatever the server can say about the second step, the pages say in their own voice.
+    #[test]
+    fn refusals_of_the_second_step_have_words_of_ours() {
+        for (id, field) in [
+            (4_000_002, "totp_code"),
+            (4_000_003, "totp_code"),
+            (4_000_002, "lookup_secret"),
+            (4_000_008, "totp_code"),
+            (4_000_011, ""),
+            (4_000_012, "lookup_secret"),
+            (4_000_014, ""),
+            (4_000_016, "lookup_secret"),
+            (7_900_001, ""),
+            (7_900_002, ""),
+        ] {
+            let row = keyward_model::messages().iter().find(|row| u64::from(row.id) == id).expect("a message of the table");
+            let message = json!({"id": id, "text": row.de, "type": "error", "context": {"retry_after": 5, "left": 2}});
+            let said = sentence(Lang::De, &Text::read(&message).expect("text"), field);
+            assert!(said != row.de && !said.contains(" Sie "), "{id}: {said}");
         }
     }
 

@@ -35,6 +35,16 @@ pub(crate) fn moment(lang: Lang, raw: &str) -> Option<Moment> {
     Some(Moment { text, iso })
 }
 
+/// The day only, for example `24 Nov`; with its year unless that is the year of `now` (RFC 3339 as well).
+pub(crate) fn day(lang: Lang, raw: &str, now: &str) -> Option<Moment> {
+    let full = moment(lang, raw)?;
+    let (date, _) = full.text.split_once(',')?;
+    let year = full.iso.get(0..4)?;
+    let this_year = Time::parse(now).is_some_and(|now| now.to_string().get(0..4) == Some(year));
+    let text = if this_year { date.trim_end_matches(year).trim_end() } else { date };
+    Some(Moment { text: text.to_owned(), iso: full.iso.clone() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +61,20 @@ mod tests {
         ];
         for (lang, raw, want) in cases {
             assert_eq!(moment(lang, raw).map(|m| m.text).as_deref(), want, "{raw}");
+        }
+    }
+
+    #[test]
+    fn days_name_their_year_only_where_it_is_another_one() {
+        let cases = [
+            (Lang::En, "2026-11-19T07:30:00Z", "2026-11-24T16:04:00Z", Some("19 Nov")),
+            (Lang::De, "2026-11-19T07:30:00Z", "2026-11-24T16:04:00Z", Some("19. Nov.")),
+            (Lang::En, "2025-12-31T23:10:00Z", "2026-11-24T16:04:00Z", Some("31 Dec 2025")),
+            (Lang::De, "2025-12-31T23:10:00Z", "", Some("31. Dez. 2025")),
+            (Lang::En, "yesterday", "2026-11-24T16:04:00Z", None),
+        ];
+        for (lang, raw, now, want) in cases {
+            assert_eq!(day(lang, raw, now).map(|day| day.text).as_deref(), want, "{raw}");
         }
     }
 }

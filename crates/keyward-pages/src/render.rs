@@ -29,7 +29,7 @@ const TEMPLATES: [(&str, &str); 7] = [
 const SPRITE_MARK: &str = "<!--icons-->";
 
 /// Icon drawings on a 20-unit grid (the mark: 28), stroked in the colour of the text.
-const ICONS: [(&str, &str, &str); 22] = [
+const ICONS: [(&str, &str, &str); 27] = [
     (
         "mark",
         "0 0 28 28",
@@ -79,6 +79,15 @@ const ICONS: [(&str, &str, &str); 22] = [
         "copy",
         "0 0 20 20",
         r#"<rect x="7" y="7" width="9.6" height="9.6" rx="2"/><path d="M13 7V5.4a2 2 0 0 0-2-2H5.4a2 2 0 0 0-2 2V11a2 2 0 0 0 2 2H7"/>"#,
+    ),
+    ("tick", "0 0 20 20", r#"<path d="m4.2 10.6 3.8 3.8 7.8-8.6"/>"#),
+    ("next", "0 0 20 20", r#"<path d="m8 5.6 4.4 4.4L8 14.4"/>"#),
+    ("bin", "0 0 20 20", r#"<path d="M3.8 5.6h12.4M8 5.6V3.8h4v1.8M5.4 5.6l.8 11h7.6l.8-11M8.6 9v4.4M11.4 9v4.4"/>"#),
+    ("down", "0 0 20 20", r#"<path d="M10 3.2v9.3M6.4 9.2 10 12.8l3.6-3.6M3.8 16.6h12.4"/>"#),
+    (
+        "print",
+        "0 0 20 20",
+        r#"<path d="M6 7.2V3.4h8v3.8M6 14H4.6A1.6 1.6 0 0 1 3 12.4V8.8a1.6 1.6 0 0 1 1.6-1.6h10.8A1.6 1.6 0 0 1 17 8.8v3.6a1.6 1.6 0 0 1-1.6 1.6H14M6 11.6h8v5H6Z"/>"#,
     ),
 ];
 

@@ -4,6 +4,8 @@
 
 /// How many characters of a name that a person chose are shown.
 const LONGEST_NAME: usize = 64;
+/// How the address of a text file for download begins.
+pub(crate) const TEXT_FILE: &str = "data:text/plain;charset=utf-8,";
 
 /// An address that may stand in `href`, `action` or `src`: http, https or relative (RFC 3986 section 4.2), without the control
 /// characters and blanks that browsers drop while parsing (WHATWG URL).
@@ -24,6 +26,13 @@ pub(crate) fn image(raw: &str) -> Option<&str> {
     let data = raw.strip_prefix("data:image/png;base64,")?;
     let plain = data.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='));
     (plain && !data.is_empty()).then_some(raw)
+}
+
+/// A text as an address (RFC 2397) that a link can offer for download, whatever is in it.
+pub(crate) fn text_file(text: &str) -> String {
+    let mut out = String::from(TEXT_FILE);
+    percent_encode(&mut out, text);
+    out
 }
 
 /// A name that a person or a foreign program chose, cut at 64 characters.
@@ -50,14 +59,18 @@ pub(crate) fn with_query(address: &str, name: &str, value: &str) -> String {
     let base = address.split('#').next().unwrap_or_default();
     let joint = if base.contains('?') { '&' } else { '?' };
     let mut out = format!("{base}{joint}{name}=");
-    for byte in value.bytes() {
+    percent_encode(&mut out, value);
+    out
+}
+
+fn percent_encode(out: &mut String, text: &str) {
+    for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(byte));
         } else {
             out.push_str(&format!("%{byte:02X}"));
         }
     }
-    out
 }
 
 #[cfg(test)]
@@ -104,6 +117,7 @@ mod tests {
             with_query("/login?a=1#x", "return_to", "https://a.example/?b=c&d"),
             "/login?a=1&return_to=https%3A%2F%2Fa.example%2F%3Fb%3Dc%26d"
         );
+        assert_eq!(text_file("a\n\"é#"), "data:text/plain;charset=utf-8,a%0A%22%C3%A9%23");
         assert!(trigger("oryPasskeyLogin"));
         for bad in ["alert", "ory", "oryX()", "eval"] {
             assert!(!trigger(bad), "{bad}");

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::context::{PageContext, PageError};
+use crate::factors::{Codes, Enrolment, Factors};
 use crate::flow::{Flow, Node};
 use crate::form::{self, Builder, Form, Script};
 use crate::labels::{self, Purpose};
@@ -28,32 +29,69 @@ const ORDER: [(&str, &str); 7] = [
 struct Settings {
     title: String,
     who: Option<String>,
-    /// Messages that no section claims. Each section repeats them, hidden, for the moment it is the target of the address.
+    /// Messages that no section claims.
     messages: Vec<MessageBox>,
-    guard: Vec<Fact>,
+    guard: Option<Guard>,
     sections: Vec<Section>,
     /// Forms that only a script fills and sends.
     silent: Vec<Form>,
     scripts: Vec<Script>,
 }
 
-#[derive(Serialize)]
-struct Section {
+/// One card of the page. What is empty or `None` is left out.
+#[derive(Default, Serialize)]
+pub(crate) struct Section {
     id: String,
-    title: String,
-    intro: Option<&'static str>,
+    /// Its name in the list of sections, whatever the heading says at the moment.
+    name: String,
+    pub(crate) title: String,
+    pub(crate) intro: Option<String>,
     icon: &'static str,
+    pub(crate) tag: Option<Tag>,
+    /// Messages that no section claims, hidden but for the moment that this section is the target of the address.
+    echoes: Vec<MessageBox>,
     messages: Vec<MessageBox>,
-    /// A section whose form waits behind a row.
-    row: Option<Row>,
-    forms: Vec<Form>,
+    pub(crate) enrolment: Option<Enrolment>,
+    pub(crate) codes: Option<Codes>,
+    pub(crate) empty: Option<Empty>,
+    pub(crate) forms: Vec<Form>,
+    pub(crate) rows: Vec<Row>,
 }
 
+/// The state of a section in a word or two.
 #[derive(Serialize)]
-struct Row {
+pub(crate) struct Tag {
+    tone: &'static str,
+    icon: Option<&'static str>,
     text: String,
-    more: String,
-    open: bool,
+}
+
+/// Forms that wait behind a row, with what will happen said before the button.
+#[derive(Serialize)]
+pub(crate) struct Row {
+    pub(crate) icon: &'static str,
+    pub(crate) text: String,
+    pub(crate) meta: Option<String>,
+    pub(crate) more: String,
+    pub(crate) note: Option<String>,
+    pub(crate) open: bool,
+    pub(crate) forms: Vec<Form>,
+}
+
+/// Something that is not set up yet.
+#[derive(Serialize)]
+pub(crate) struct Empty {
+    pub(crate) title: String,
+    pub(crate) text: String,
+    pub(crate) form: Form,
+}
+
+/// The protection summary: a sentence, a key with a tooth for every fact, and the facts.
+#[derive(Serialize)]
+struct Guard {
+    title: String,
+    text: String,
+    facts: Vec<Fact>,
 }
 
 /// A line of the protection summary.
@@ -73,8 +111,9 @@ struct Fact {
 /// [`PageError::Malformed`] without a usable `ui.action`.
 pub fn settings(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
     let flow = Flow::read(flow)?;
+    let factors = Factors::read(ctx.lang, &flow);
     let mut groups = flow.groups();
-    groups.sort_by_key(|group| position(&flow, group));
+    groups.sort_by_key(|group| position(&factors, group));
     let mut builder = Builder::new(ctx.lang, Purpose::Settings, &flow);
     let mut sections: Vec<Section> = groups.into_iter().map(|group| section(ctx, &mut builder, group)).collect();
     let rest: Vec<&Node<'_>> =
@@ -83,29 +122,35 @@ pub fn settings(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
         let form = builder.form(rest, Some("default"));
         sections.push(describe(ctx, "default", vec![form]));
     }
+    let mut silent = Vec::new();
+    for section in &mut sections {
+        let (visible, hidden): (Vec<Form>, Vec<Form>) = section.forms.drain(..).partition(Form::is_visible);
+        section.forms = visible;
+        silent.extend(hidden);
+        section.arrange(ctx, &factors);
+    }
 
     let mut messages = Vec::new();
     let loose = flow.nodes.iter().filter(|node| node.is_stray() || (node.group == "default" && node.is_hidden()));
-    let all = flow.messages.iter().chain(loose.flat_map(|node| &node.messages)).map(MessageBox::from_flow);
-    for message in all {
-        let target = message.section().or(flow.active);
+    let all = flow.messages.iter().chain(loose.flat_map(|node| &node.messages));
+    for message in all.map(|message| MessageBox::from_flow(ctx.lang, message)) {
+        let enrolled = Some("totp").filter(|_| factors.handed_out && factors.done("totp", &message).is_some());
+        let target = message.section().or(enrolled).or(flow.active);
         match target.and_then(|target| sections.iter_mut().find(|section| section.id == target)) {
             Some(section) => {
-                if let Some(row) = &mut section.row {
+                if let ("password", Some(row)) = (section.id.as_str(), section.rows.first_mut()) {
                     row.open = true;
                 }
-                section.messages.push(message);
+                section.messages.push(factors.done(&section.id, &message).unwrap_or(message));
             }
             None => messages.push(message),
         }
     }
-    let mut silent = Vec::new();
-    sections.retain_mut(|section| {
-        let (visible, hidden): (Vec<Form>, Vec<Form>) = section.forms.drain(..).partition(Form::is_visible);
-        section.forms = visible;
-        silent.extend(hidden);
-        !(section.forms.is_empty() && section.messages.is_empty())
-    });
+    sections.retain(|section| !section.is_empty());
+    for section in &mut sections {
+        let echo = |message: &MessageBox| factors.done(&section.id, message).unwrap_or_else(|| message.clone());
+        section.echoes = messages.iter().map(echo).collect();
+    }
     let refused = messages.iter().any(MessageBox::is_refusal) || sections.iter().any(Section::refused);
 
     let title = texts::fill(ctx.lang, "settings_title", &[]);
@@ -114,7 +159,7 @@ pub fn settings(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
         who: who.map(|who| texts::fill(ctx.lang, "signed_in_as", &[("who", &safe::cut(who))])),
         title: title.clone(),
         messages,
-        guard: guard(ctx, &flow),
+        guard: guard(ctx, &flow, &factors),
         sections,
         silent,
         scripts: form::scripts(&flow),
@@ -124,17 +169,72 @@ pub fn settings(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
 
 impl Section {
     fn refused(&self) -> bool {
-        self.messages.iter().any(MessageBox::is_refusal) || self.forms.iter().any(Form::refused)
+        let mut forms = self.forms.iter().chain(self.rows.iter().flat_map(|row| &row.forms));
+        self.messages.iter().any(MessageBox::is_refusal)
+            || forms.any(Form::refused)
+            || self.enrolment.as_ref().is_some_and(|enrolment| enrolment.form.refused())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.forms.is_empty()
+            && self.rows.is_empty()
+            && self.messages.is_empty()
+            && self.enrolment.is_none()
+            && self.codes.is_none()
+            && self.empty.is_none()
+    }
+
+    /// Puts the forms where the section wants them: behind rows, into steps, below a list.
+    fn arrange(&mut self, ctx: &PageContext, factors: &Factors) {
+        match self.id.as_str() {
+            "password" if !self.forms.is_empty() => {
+                let known = |key: &str| texts::fill(ctx.lang, key, &[]);
+                let complaints = self.forms.iter().any(|form| !form.complaints.is_empty());
+                self.rows.push(Row {
+                    icon: self.icon,
+                    text: known("password_row"),
+                    meta: None,
+                    more: known("password_row_more"),
+                    note: None,
+                    open: complaints || self.messages.iter().any(MessageBox::is_refusal),
+                    forms: std::mem::take(&mut self.forms),
+                });
+            }
+            "totp" => factors.app_section(self),
+            "lookup_secret" => factors.codes_section(ctx, self),
+            _ => {}
+        }
     }
 }
 
-/// Where a group stands; enrolling an authenticator comes right after the profile while there is no second step yet.
-fn position(flow: &Flow<'_>, group: &str) -> usize {
-    let named = |name: &str| flow.nodes.iter().any(|node| node.name() == name);
-    if group == "totp" && named("totp_code") && !named("webauthn_remove") {
-        return 1;
+impl Tag {
+    /// Set up.
+    pub(crate) fn on(text: String) -> Self {
+        Self { tone: "good", icon: Some("tick"), text }
     }
-    ORDER.iter().position(|(known, _)| *known == group).map_or(ORDER.len() + 1, |at| if at == 0 { 0 } else { at + 1 })
+
+    /// In need of attention.
+    pub(crate) fn warn(text: String) -> Self {
+        Self { tone: "warn", icon: Some("warn"), text }
+    }
+
+    /// Neither good nor bad.
+    pub(crate) fn plain(text: String) -> Self {
+        Self { tone: "plain", icon: None, text }
+    }
+}
+
+/// Where a group stands. Codes that are shown come first: they have to be saved before anything else. Enrolling an
+/// authenticator comes right after the profile while there is no second step yet.
+fn position(factors: &Factors, group: &str) -> usize {
+    const FIRST: usize = 2;
+    match group {
+        "totp" if factors.handed_out => 0,
+        "lookup_secret" if factors.shown => 1,
+        "profile" => FIRST,
+        "totp" if factors.app_offered && factors.keys == 0 => FIRST + 1,
+        _ => FIRST + 2 + ORDER.iter().position(|(known, _)| *known == group).unwrap_or(ORDER.len()),
+    }
 }
 
 fn section(ctx: &PageContext, builder: &mut Builder<'_>, group: &str) -> Section {
@@ -163,22 +263,22 @@ fn describe(ctx: &PageContext, group: &str, mut forms: Vec<Form>) -> Section {
     for form in &mut forms {
         messages.append(&mut form.messages);
     }
-    let open = forms.iter().any(|form| !form.complaints.is_empty()) || messages.iter().any(MessageBox::is_refusal);
     forms.retain(|form| form.is_visible() || form.has_own_values);
-    let known = |key: &str| texts::fill(ctx.lang, key, &[]);
+    let name = texts::text(ctx.lang, group).map_or_else(|| labels::human(group), str::to_owned);
     Section {
         id: safe::anchor(group),
-        title: texts::text(ctx.lang, group).map_or_else(|| labels::human(group), str::to_owned),
-        intro: texts::text(ctx.lang, &format!("{group}_intro")),
+        title: name.clone(),
+        name,
+        intro: texts::text(ctx.lang, &format!("{group}_intro")).map(str::to_owned),
         icon: ORDER.iter().find(|(known, _)| *known == group).map_or("box", |&(_, icon)| icon),
         messages,
-        row: (group == "password").then(|| Row { text: known("password_row"), more: known("password_row_more"), open }),
         forms,
+        ..Section::default()
     }
 }
 
-/// What is set up, as far as the nodes tell: they never say whether there is a password.
-fn guard(ctx: &PageContext, flow: &Flow<'_>) -> Vec<Fact> {
+/// What is set up, as far as the nodes tell: they never say whether there is a password. Left out while codes are on the page.
+fn guard(ctx: &PageContext, flow: &Flow<'_>, factors: &Factors) -> Option<Guard> {
     let count = |name: &str| flow.nodes.iter().filter(|node| node.name() == name).count();
     let known = |key: &str| texts::fill(ctx.lang, key, &[]);
     let number = |count: usize| if count == 0 { known("state_none") } else { count.to_string() };
@@ -191,16 +291,21 @@ fn guard(ctx: &PageContext, flow: &Flow<'_>) -> Vec<Fact> {
     if groups.contains(&"passkey") {
         add("passkey", count("passkey_remove") > 0, number(count("passkey_remove")));
     }
-    if count("totp_unlink") > 0 || count("totp_code") > 0 {
-        add("totp", count("totp_unlink") > 0, switch(count("totp_unlink") > 0));
+    if factors.app || factors.app_offered {
+        add("totp", factors.app, switch(factors.app));
     }
     if groups.contains(&"webauthn") {
-        add("webauthn", count("webauthn_remove") > 0, number(count("webauthn_remove")));
+        add("webauthn", factors.keys > 0, number(factors.keys));
     }
-    let disable = count("lookup_secret_disable") > 0;
-    // While new codes wait to be confirmed the nodes do not say whether old ones exist.
-    if disable || (count("lookup_secret_regenerate") > 0 && count("lookup_secret_confirm") == 0) {
-        add("lookup_secret", disable, switch(disable));
+    if factors.codes || factors.no_codes {
+        let state = if factors.codes { factors.codes_state().unwrap_or_else(|| known("state_on")) } else { known("state_none") };
+        add("lookup_secret", factors.codes, state);
     }
-    facts
+    let (title, text) = match (factors.second_step(), factors.no_codes) {
+        (true, true) => ("guard_on_title", "guard_no_codes_text"),
+        (true, false) => ("guard_on_title", "guard_on_text"),
+        (false, _) if factors.app_offered && !factors.codes => ("guard_none_title", "guard_none_text"),
+        (false, _) => ("guard_title", "guard_text"),
+    };
+    (!facts.is_empty() && !factors.shown).then(|| Guard { title: known(title), text: known(text), facts })
 }

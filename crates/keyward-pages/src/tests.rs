@@ -1,6 +1,8 @@
 //! Whole pages over whole flows: what must be on every page, and what must never be.
 //! The fixtures have the shape of the public API's answers.
 
+mod second_step;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -12,6 +14,12 @@ fn fixture(name: &str) -> Value {
         "login" => include_str!("../fixtures/login.json"),
         "registration" => include_str!("../fixtures/registration.json"),
         "settings" => include_str!("../fixtures/settings.json"),
+        "settings-enrol" => include_str!("../fixtures/settings-enrol.json"),
+        "settings-codes" => include_str!("../fixtures/settings-codes.json"),
+        "settings-second-step" => include_str!("../fixtures/settings-second-step.json"),
+        "settings-revealed" => include_str!("../fixtures/settings-revealed.json"),
+        "settings-renew" => include_str!("../fixtures/settings-renew.json"),
+        "login-second-step" => include_str!("../fixtures/login-second-step.json"),
         _ => include_str!("../fixtures/sessions.json"),
     };
     serde_json::from_str(text).expect("fixture")
@@ -128,7 +136,8 @@ fn check(what: &str, html: &str) {
             );
             if matches!(key.as_str(), "href" | "action" | "src") {
                 let plain = value.replace("&amp;", "&");
-                assert!(safe::address(&plain).is_some() || safe::image(&plain).is_some(), "{what}: {key}={value}");
+                let file = tag.get("download").is_some() && plain.starts_with(safe::TEXT_FILE);
+                assert!(file || safe::address(&plain).is_some() || safe::image(&plain).is_some(), "{what}: {key}={value}");
             }
             if key == "id" {
                 assert!(ids.insert(value.clone()), "{what}: id {value} twice");
@@ -179,6 +188,12 @@ fn every_page(ctx: &PageContext) -> Vec<(&'static str, String)> {
         ("refresh", login(&refresh, ctx).expect("refresh")),
         ("registration", registration(&fixture("registration"), ctx).expect("registration")),
         ("settings", settings(&fixture("settings"), ctx).expect("settings")),
+        ("enrolment", settings(&fixture("settings-enrol"), ctx).expect("enrolment")),
+        ("codes", settings(&fixture("settings-codes"), ctx).expect("codes")),
+        ("few codes", settings(&fixture("settings-second-step"), ctx).expect("few codes")),
+        ("revealed codes", settings(&fixture("settings-revealed"), ctx).expect("revealed codes")),
+        ("new codes", settings(&fixture("settings-renew"), ctx).expect("new codes")),
+        ("second step", login(&fixture("login-second-step"), ctx).expect("second step")),
         ("sessions", device_page(&fixture("sessions"), ctx, Some(Ended::One("curl/8")))),
         ("error", error(&failure, ctx).expect("error")),
         ("empty error", error(&Value::Null, ctx).expect("error")),
@@ -210,11 +225,22 @@ fn every_page_keeps_the_rules_in_each_language_and_theme() {
 #[test]
 fn each_node_reaches_the_page() {
     let ctx = context(Lang::En);
-    for (name, html) in [
-        ("login", login(&fixture("login"), &ctx)),
-        ("registration", registration(&fixture("registration"), &ctx)),
-        ("settings", settings(&fixture("settings"), &ctx)),
+    for name in [
+        "login",
+        "login-second-step",
+        "registration",
+        "settings",
+        "settings-enrol",
+        "settings-codes",
+        "settings-second-step",
+        "settings-revealed",
+        "settings-renew",
     ] {
+        let html = match name {
+            "registration" => registration(&fixture(name), &ctx),
+            _ if name.starts_with("login") => login(&fixture(name), &ctx),
+            _ => settings(&fixture(name), &ctx),
+        };
         let html = html.expect(name);
         let tags = tags(&html);
         for node in fixture(name)["ui"]["nodes"].as_array().expect("nodes") {
@@ -244,7 +270,8 @@ fn settings_forms_come_back_at_their_section_and_resubmit_every_trait() {
     // An empty value goes ahead of a required tick box, so that unticking it still sends the trait.
     assert!(profile.contains("<input type=\"hidden\" name=\"traits.newsletter\" value=\"\">"));
     assert!(profile.contains(">Save</button>") && html.contains(">Change password</button>"));
-    let order: Vec<usize> = ["profile", "password", "webauthn", "lookup_secret", "oidc", "captcha", "link"]
+    // Codes that are on the page come first.
+    let order: Vec<usize> = ["lookup_secret", "profile", "password", "webauthn", "oidc", "captcha", "link"]
         .iter()
         .map(|id| html.find(&format!("<section class=\"card\" id=\"{id}\"")).expect(id))
         .collect();
@@ -258,7 +285,7 @@ fn settings_forms_come_back_at_their_section_and_resubmit_every_trait() {
     let removal = html.split("name=\"webauthn_remove\"").next().and_then(|before| before.rsplit("<form ").next()).expect("form");
     assert!(!removal.contains("webauthn_register_displayname"));
     assert!(html.contains("Remove the security key “Blue key”"));
-    assert!(!html.contains("Used up on") && html.contains("<small>Used</small>"));
+    assert!(!html.contains("Used up on") && html.contains(">Used 4 Oct</time></small>"));
     assert!(!html.contains(">Set<"), "the nodes never say whether there is a password");
 }
 
@@ -478,6 +505,9 @@ fn hostile_text_stays_text_on_every_page() {
             ("login", login(&poisoned("login"), &ctx).expect("login")),
             ("registration", registration(&poisoned("registration"), &ctx).expect("registration")),
             ("settings", settings(&poisoned("settings"), &ctx).expect("settings")),
+            ("enrolment", settings(&poisoned("settings-enrol"), &ctx).expect("enrolment")),
+            ("codes", settings(&poisoned("settings-codes"), &ctx).expect("codes")),
+            ("second step", login(&poisoned("login-second-step"), &ctx).expect("second step")),
             ("sessions", device_page(&list, &ctx, Some(Ended::One(text)))),
             ("error", error(&failure, &ctx).expect("error")),
             ("home", home(&ctx).expect("home")),

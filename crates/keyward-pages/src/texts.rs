@@ -1,6 +1,6 @@
 //! Every sentence that belongs to the pages themselves, in one table, in each language.
 //! Templates reach it as `t('key', name=value)`; view builders through [`fill`].
-//! Messages and labels that come with a flow are not here: their text arrives localised.
+//! Messages and labels that come with a flow are here only where the pages say more than the flow does: the second step.
 
 use keyward_model::Lang;
 
@@ -34,7 +34,66 @@ const TABLE: &[(&str, &str, &str)] = &[
         "Das Kopieren ging nicht. Markiere den Text und kopiere ihn von Hand.",
     ),
     ("code_used", "Used", "Benutzt"),
+    ("code_used_on", "Used {day}", "Benutzt {day}"),
     ("qr_alt", "QR code with the key that is written next to it", "QR-Code mit dem Schlüssel, der daneben steht"),
+    // refusals and warnings of the second step
+    ("totp_short", "Enter all 6 digits of the code that the app shows.", "Gib alle 6 Ziffern des Codes ein, den die App zeigt."),
+    (
+        "totp_wrong",
+        "That code is not right. Codes change every 30 seconds: enter the one shown now. If it keeps failing, check the clock of your phone.",
+        "Dieser Code stimmt nicht. Codes wechseln alle 30 Sekunden: Gib den ein, der gerade zu sehen ist. Hilft das nicht, prüfe die Uhr deines Telefons.",
+    ),
+    (
+        "totp_absent",
+        "This account has no authenticator app. Choose another way.",
+        "Zu diesem Konto gehört keine Authenticator-App. Nimm einen anderen Weg.",
+    ),
+    ("backup_missing", "Enter one of your backup codes.", "Gib einen deiner Ersatzcodes ein."),
+    (
+        "backup_used",
+        "That backup code was used before. Each code works once; enter another one.",
+        "Dieser Ersatzcode wurde schon benutzt. Jeder Code gilt einmal; gib einen anderen ein.",
+    ),
+    (
+        "backup_absent",
+        "This account has no backup codes. Choose another way.",
+        "Zu diesem Konto gibt es keine Ersatzcodes. Nimm einen anderen Weg.",
+    ),
+    (
+        "backup_wrong",
+        "That is not one of your backup codes. Check it and try again.",
+        "Das ist keiner deiner Ersatzcodes. Prüfe ihn und versuche es noch einmal.",
+    ),
+    (
+        "wait_moment",
+        "Too many tries. Wait a moment, then try again.",
+        "Zu viele Versuche. Warte einen Moment und versuche es dann noch einmal.",
+    ),
+    (
+        "wait_seconds",
+        "Too many tries. Wait {seconds} seconds, then try again.",
+        "Zu viele Versuche. Warte {seconds} Sekunden und versuche es dann noch einmal.",
+    ),
+    (
+        "wait_minutes",
+        "Too many tries. Wait {minutes} minutes, then try again.",
+        "Zu viele Versuche. Warte {minutes} Minuten und versuche es dann noch einmal.",
+    ),
+    (
+        "codes_left_none",
+        "No backup code is left. Make new ones now, before you need one: open the codes below.",
+        "Kein Ersatzcode ist mehr übrig. Erzeuge jetzt neue, bevor du einen brauchst: Öffne unten die Codes.",
+    ),
+    (
+        "codes_left_one",
+        "Only one backup code is left. Make new ones before you run out: open the codes below.",
+        "Nur ein Ersatzcode ist noch übrig. Erzeuge neue, bevor keiner mehr da ist: Öffne unten die Codes.",
+    ),
+    (
+        "codes_left",
+        "Only {left} backup codes are left. Make new ones before you run out: open the codes below.",
+        "Nur {left} Ersatzcodes sind noch übrig. Erzeuge neue, bevor keiner mehr da ist: Öffne unten die Codes.",
+    ),
     // labels and verbs
     ("identifier", "Email address or user name", "E-Mail-Adresse oder Benutzername"),
     ("password", "Password", "Passwort"),
@@ -72,6 +131,28 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("refresh_title", "Confirm it’s you", "Bestätige, dass du es bist"),
     ("refresh_cancel", "Cancel and go back to your account", "Abbrechen und zurück zum Konto"),
     ("second_step_title", "One more step", "Noch ein Schritt"),
+    ("enter_code_title", "Enter your code", "Gib deinen Code ein"),
+    ("use_backup_title", "Use a backup code", "Nimm einen Ersatzcode"),
+    (
+        "enter_code",
+        "Open your authenticator app and enter the 6 digits that it shows for this account.",
+        "Öffne deine Authenticator-App und gib die 6 Ziffern ein, die sie für dieses Konto zeigt.",
+    ),
+    (
+        "enter_backup",
+        "Enter one of the backup codes that you saved. Each works once.",
+        "Gib einen der Ersatzcodes ein, die du gesichert hast. Jeder gilt einmal.",
+    ),
+    ("way_totp", "Use the authenticator app", "Authenticator-App benutzen"),
+    ("way_totp_more", "The 6 digits that it shows", "Die 6 Ziffern, die sie zeigt"),
+    ("way_lookup_secret", "Use a backup code", "Ersatzcode benutzen"),
+    ("way_lookup_secret_more", "One of the codes that you saved", "Einer der Codes, die du gesichert hast"),
+    ("no_app", "no access to the app?", "die App ist nicht zur Hand?"),
+    (
+        "no_second_step",
+        "None of your second steps works here. Sign in another way, or ask the people who run {brand}.",
+        "Keiner deiner zweiten Schritte geht hier. Melde dich anders an, oder frag die Betreiber von {brand}.",
+    ),
     ("new_here", "New here?", "Neu hier?"),
     ("new_here_link", "Create an account", "Konto anlegen"),
     ("not_you", "Not you?", "Nicht du?"),
@@ -86,6 +167,23 @@ const TABLE: &[(&str, &str, &str)] = &[
     // account centre
     ("settings_title", "Sign-in & profile", "Anmeldung & Profil"),
     ("signed_in_as", "Signed in as {who}", "Angemeldet als {who}"),
+    ("guard_none_title", "Add a second step", "Richte einen zweiten Schritt ein"),
+    (
+        "guard_none_text",
+        "Only one step stands between your account and someone who guesses your password. An authenticator app takes two minutes.",
+        "Wer dein Passwort errät, ist schon in deinem Konto. Eine Authenticator-App ist in zwei Minuten eingerichtet.",
+    ),
+    ("guard_on_title", "Two-step sign-in is on", "Die Anmeldung in zwei Schritten ist an"),
+    (
+        "guard_on_text",
+        "Whoever finds out your password still lacks your second step.",
+        "Wer dein Passwort herausfindet, dem fehlt noch dein zweiter Schritt.",
+    ),
+    (
+        "guard_no_codes_text",
+        "Whoever finds out your password still lacks your second step. Backup codes let you in on the day you lack it yourself.",
+        "Wer dein Passwort herausfindet, dem fehlt noch dein zweiter Schritt. Ersatzcodes helfen dir an dem Tag, an dem er dir selbst fehlt.",
+    ),
     ("guard_title", "Ways in and second steps", "Anmeldewege und zweite Schritte"),
     (
         "guard_text",
@@ -115,6 +213,50 @@ const TABLE: &[(&str, &str, &str)] = &[
         "A 6-digit code as the second step after your password.",
         "Ein 6-stelliger Code als zweiter Schritt nach dem Passwort.",
     ),
+    ("totp_open", "Open an authenticator app", "Öffne eine Authenticator-App"),
+    (
+        "totp_open_text",
+        "Any app that makes 6-digit codes will do. Most password managers can, too.",
+        "Jede App, die 6-stellige Codes erzeugt, ist recht. Die meisten Passwortmanager können es auch.",
+    ),
+    ("totp_scan", "Scan this picture, or type the key", "Scanne das Bild, oder tippe den Schlüssel ab"),
+    ("totp_key", "The key, if you can’t scan", "Der Schlüssel, falls das Scannen nicht geht"),
+    ("totp_key_copy", "Copy the key", "Schlüssel kopieren"),
+    ("totp_key_copied", "Key copied.", "Schlüssel kopiert."),
+    ("totp_enter", "Enter the code that the app shows", "Gib den Code ein, den die App zeigt"),
+    ("totp_code", "6-digit code", "6-stelliger Code"),
+    ("totp_app_code", "Code from the app", "Code aus der App"),
+    ("totp_meta", "Asked for when you sign in", "Wird bei der Anmeldung verlangt"),
+    (
+        "totp_gone",
+        "After this one step, such as your password, is enough to sign in.",
+        "Danach reicht ein einziger Schritt, etwa dein Passwort, zum Anmelden.",
+    ),
+    (
+        "totp_gone_codes",
+        "After this no code from the app is asked for any more. Backup codes that came with the app stop working too; ones that you made yourself later stay.",
+        "Danach wird kein Code aus der App mehr verlangt. Auch Ersatzcodes, die es mit der App gab, gelten dann nicht mehr; solche, die du später selbst erzeugt hast, bleiben.",
+    ),
+    (
+        "totp_gone_key",
+        "After this your security key is the second step that is left.",
+        "Danach bleibt dir als zweiter Schritt dein Sicherheitsschlüssel.",
+    ),
+    (
+        "totp_done_codes",
+        "Two-step sign-in is on. From now on you enter a code from your app when you sign in. One thing is left: save the backup codes below.",
+        "Die Anmeldung in zwei Schritten ist an. Ab jetzt gibst du beim Anmelden einen Code aus deiner App ein. Eins fehlt noch: Sichere die Ersatzcodes weiter unten.",
+    ),
+    (
+        "totp_done",
+        "Two-step sign-in is on. From now on you enter a code from your app when you sign in.",
+        "Die Anmeldung in zwei Schritten ist an. Ab jetzt gibst du beim Anmelden einen Code aus deiner App ein.",
+    ),
+    (
+        "totp_done_gone",
+        "The authenticator app is removed. Its codes are no longer asked for; you can delete the entry in the app.",
+        "Die Authenticator-App ist entfernt. Ihre Codes werden nicht mehr verlangt; den Eintrag in der App kannst du löschen.",
+    ),
     ("webauthn", "Security keys", "Sicherheitsschlüssel"),
     ("webauthn_intro", "A hardware key as the second step.", "Ein Schlüssel zum Anstecken als zweiter Schritt."),
     ("lookup_secret", "Backup codes", "Ersatzcodes"),
@@ -122,6 +264,94 @@ const TABLE: &[(&str, &str, &str)] = &[
         "lookup_secret_intro",
         "For the day your phone is lost. Each code works once.",
         "Für den Tag, an dem dein Telefon fehlt. Jeder Code gilt einmal.",
+    ),
+    ("backup_code", "Backup code", "Ersatzcode"),
+    ("codes_state_left", "{left} of {all} left", "{left} von {all} übrig"),
+    ("codes_state_few", "{left} left", "{left} übrig"),
+    ("codes_state_none", "None left", "Keiner übrig"),
+    ("codes_state_once", "Shown once", "Nur jetzt zu sehen"),
+    ("codes_state_new", "Not in use yet", "Gelten noch nicht"),
+    ("codes_save_title", "Save your backup codes", "Sichere deine Ersatzcodes"),
+    (
+        "codes_save_intro",
+        "If you lose your phone, one of these gets you in. Each works once. Keep them where you keep passwords, not on the phone itself.",
+        "Wenn dein Telefon weg ist, kommst du mit einem von diesen ins Konto. Jeder gilt einmal. Bewahre sie auf, wo du Passwörter aufbewahrst, nicht auf dem Telefon selbst.",
+    ),
+    ("codes_new_title", "Save your new backup codes", "Sichere deine neuen Ersatzcodes"),
+    (
+        "codes_new_intro",
+        "These codes work only once you confirm below that you have saved them. Until then nothing changes, and any codes that you had keep working.",
+        "Diese Codes gelten erst, wenn du unten bestätigst, dass du sie gesichert hast. Bis dahin ändert sich nichts, und Codes von früher gelten weiter.",
+    ),
+    ("codes_new_after", "Any codes that you had before stop working then.", "Codes von früher gelten ab dann nicht mehr."),
+    ("codes_file", "{brand}: backup codes for {who}", "{brand}: Ersatzcodes für {who}"),
+    ("codes_file_nobody", "{brand}: backup codes", "{brand}: Ersatzcodes"),
+    ("codes_file_rule", "Each code works once.", "Jeder Code gilt einmal."),
+    ("codes_file_name", "backup-codes", "ersatzcodes"),
+    ("codes_download", "Download", "Herunterladen"),
+    ("codes_print", "Print", "Drucken"),
+    ("codes_copied", "All {count} codes copied.", "Alle {count} Codes kopiert."),
+    ("codes_copied_one", "The code is copied.", "Der Code ist kopiert."),
+    (
+        "codes_copy_failed",
+        "Copying failed. Select the codes and copy them by hand.",
+        "Das Kopieren ging nicht. Markiere die Codes und kopiere sie von Hand.",
+    ),
+    (
+        "codes_no_script",
+        "Copying by a button needs JavaScript. The download works without it, and so does your browser’s own printing.",
+        "Das Kopieren per Knopf braucht JavaScript. Das Herunterladen geht ohne, und das Drucken über deinen Browser auch.",
+    ),
+    ("codes_hide", "Hide the codes", "Codes verbergen"),
+    ("codes_show_row", "Show or renew the codes", "Codes zeigen oder erneuern"),
+    ("codes_show_row_meta", "You may be asked to confirm that it’s you", "Vielleicht musst du bestätigen, dass du es bist"),
+    ("codes_show_row_more", "Show", "Zeigen"),
+    (
+        "codes_show_text",
+        "Make sure that nobody looks over your shoulder. Beside the codes you can also make new ones.",
+        "Achte darauf, dass dir niemand über die Schulter sieht. Neben den Codes kannst du auch neue erzeugen.",
+    ),
+    ("codes_make_row", "Make new codes", "Neue Codes erzeugen"),
+    ("codes_make_row_meta", "Replaces the ones you have", "Ersetzt die, die du hast"),
+    ("codes_make_row_more", "Renew", "Erneuern"),
+    (
+        "codes_make_text",
+        "You get a new set. The codes that you have keep working until you say that you have saved the new ones.",
+        "Du bekommst einen neuen Satz. Die Codes, die du hast, gelten weiter, bis du sagst, dass du die neuen gesichert hast.",
+    ),
+    ("codes_off_row", "Turn backup codes off", "Ersatzcodes abschalten"),
+    ("codes_off_row_more", "Turn off", "Abschalten"),
+    (
+        "codes_off_text",
+        "All codes stop working at once. Without your phone you would then need help to get back into your account.",
+        "Alle Codes gelten sofort nicht mehr. Ohne dein Telefon bräuchtest du dann Hilfe, um wieder in dein Konto zu kommen.",
+    ),
+    (
+        "codes_off_text_alone",
+        "All codes stop working at once, and one step, such as your password, is enough to sign in.",
+        "Alle Codes gelten sofort nicht mehr, und ein einziger Schritt, etwa dein Passwort, reicht zum Anmelden.",
+    ),
+    ("codes_make_first", "Make backup codes", "Ersatzcodes erzeugen"),
+    ("codes_none", "No backup codes yet", "Noch keine Ersatzcodes"),
+    (
+        "codes_none_text",
+        "Make a set and keep it where you find it without your phone.",
+        "Erzeuge einen Satz und bewahre ihn so auf, dass du ihn ohne dein Telefon findest.",
+    ),
+    (
+        "codes_none_app",
+        "Set up the authenticator app first: backup codes are for the day you can’t use it.",
+        "Richte zuerst die Authenticator-App ein: Ersatzcodes sind für den Tag, an dem du sie nicht benutzen kannst.",
+    ),
+    (
+        "codes_done",
+        "Your new backup codes work from now on. All codes from before are worthless: throw them away.",
+        "Deine neuen Ersatzcodes gelten ab jetzt. Alle Codes von vorher sind wertlos: Wirf sie weg.",
+    ),
+    (
+        "codes_done_off",
+        "Backup codes are off. None of the codes that you had works any more.",
+        "Die Ersatzcodes sind abgeschaltet. Keiner der bisherigen Codes gilt noch.",
     ),
     ("oidc", "Connected accounts", "Verbundene Konten"),
     (

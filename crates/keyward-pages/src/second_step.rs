@@ -1,0 +1,81 @@
+//! The second step of a sign-in: one code field at a time, the other ways as choices that open in its place.
+//! The sign-in page hands over its forms and messages and gets the ways back.
+//! It works without scripts: the ways are `details` elements of one name, of which a browser keeps one open.
+
+use keyward_model::Lang;
+use serde::Serialize;
+
+use crate::flow::Flow;
+use crate::form::Form;
+use crate::messages::MessageBox;
+use crate::texts;
+
+/// The request for a second step; every way says it in its own words.
+const ASKED: u64 = 1_010_004;
+
+/// Group, icon, title of the page if it is the only way, what to do, and the messages that belong to its field.
+const WAYS: [(&str, &str, &str, &str, [u64; 3]); 2] = [
+    ("totp", "phone", "enter_code_title", "enter_code", [4_000_008, 4_000_011, 0]),
+    ("lookup_secret", "codes", "use_backup_title", "enter_backup", [4_000_012, 4_000_014, 4_000_016]),
+];
+
+/// A way to prove that it is you.
+#[derive(Serialize)]
+pub(crate) struct Way {
+    icon: &'static str,
+    /// Name and explanation of the choice, for the time that another way is open.
+    name: String,
+    more: String,
+    text: String,
+    /// The line above the choice.
+    lead: String,
+    pub(crate) open: bool,
+    pub(crate) form: Form,
+    #[serde(skip)]
+    title: &'static str,
+}
+
+/// Takes the forms that ask for a code out of `forms`, and the messages about them out of `messages`.
+pub(crate) fn ways(lang: Lang, flow: &Flow<'_>, forms: &mut Vec<Form>, messages: &mut Vec<MessageBox>) -> Vec<Way> {
+    let known = |key: &str| texts::fill(lang, key, &[]);
+    let mut ways = Vec::new();
+    for (group, icon, title, text, about) in WAYS {
+        let Some(at) = forms.iter().position(|form| form.group == group && form.asks()) else { continue };
+        let mut form = forms.remove(at);
+        let (mine, others) = std::mem::take(messages).into_iter().partition(|message: &MessageBox| about.contains(&message.id));
+        *messages = others;
+        for message in &mine {
+            let complaint = form.fields().next().map(|field| field.refuse(message.text()));
+            form.complaints.extend(complaint);
+        }
+        ways.push(Way {
+            icon,
+            name: known(&format!("way_{group}")),
+            more: known(&format!("way_{group}_more")),
+            text: known(text),
+            lead: known(if ways.is_empty() || group != "lookup_secret" { "or" } else { "no_app" }),
+            open: false,
+            form,
+            title,
+        });
+    }
+    if !ways.is_empty() {
+        messages.retain(|message| message.id != ASKED);
+    }
+    // The way that was refused, else the one that the flow knows was used last, else the first.
+    let refused = ways.iter().position(|way| !way.form.complaints.is_empty());
+    let open = refused.or_else(|| ways.iter().position(|way| Some(way.form.group.as_str()) == flow.active)).unwrap_or(0);
+    if let Some(way) = ways.get_mut(open) {
+        way.open = true;
+    }
+    ways
+}
+
+/// The heading over the ways.
+pub(crate) fn title(ways: &[Way]) -> &'static str {
+    match ways {
+        [] => "second_step_title",
+        [only] => only.title,
+        _ => "enter_code_title",
+    }
+}
