@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::path::Path;
 
+use keyward_model::Message;
 use keyward_pages::{Ended, FooterLink, Lang, PageContext, Person, SessionList, asset, script_name, stylesheet_name};
 use serde_json::{Value, json};
 
@@ -104,18 +105,16 @@ fn pages(lang: Lang) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
         flow["ui"]["messages"] = json!([message]);
         flow
     };
+    let message = |id| json!(Message::plain(id).in_language(lang));
     let mut enrol_wrong = second("enrol")?;
     for node in nodes(&mut enrol_wrong).filter(|node| node["attributes"]["name"] == "totp_code") {
-        node["messages"] = json!([{"id": 4_000_008, "text": "That code is not right.", "type": "error"}]);
+        node["messages"] = json!([message(4_000_008)]);
     }
-    let code_wrong = saying(second("login")?, json!({"id": 4_000_008, "text": "That code is not right.", "type": "error"}));
-    let backup_used = saying(second("login")?, json!({"id": 4_000_012, "text": "Used before.", "type": "error"}));
+    let code_wrong = saying(second("login")?, message(4_000_008));
+    let backup_used = saying(second("login")?, message(4_000_012));
     let too_many = json!({"id": 7_900_001, "text": "Wait.", "type": "error", "context": {"retry_after": 300}});
     let too_many = saying(second("login")?, too_many);
-    let mut step_up = saying(
-        second("login")?,
-        json!({"id": 1_010_003, "text": "Confirm that it's you, and we carry on where you left off.", "type": "info"}),
-    );
+    let mut step_up = saying(second("login")?, message(1_010_003));
     step_up["refresh"] = json!(true);
     let backup_only = plain(&second("login")?, &["default", "lookup_secret"]);
     let outside = PageContext { signed_in: None, ..ctx.clone() };

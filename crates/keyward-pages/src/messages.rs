@@ -96,11 +96,8 @@ pub(crate) fn sentence(lang: Lang, message: &Text<'_>, field: &str) -> String {
     match (message.id, field) {
         (4_000_002 | 4_000_003, "totp_code") => known("totp_short"),
         (4_000_002 | 4_000_003, "lookup_secret") => known("backup_missing"),
-        (4_000_008, _) => known("totp_wrong"),
         (4_000_011, _) => known("totp_absent"),
-        (4_000_012, _) => known("backup_used"),
         (4_000_014, _) => known("backup_absent"),
-        (4_000_016, _) => known("backup_wrong"),
         (7_900_001, _) => match message.number("retry_after") {
             Some(seconds) => wait(lang, seconds),
             None => message.text.to_owned(),
@@ -163,10 +160,10 @@ mod tests {
     #[test]
     fn waits_and_numbers_are_told_in_words() {
         for (id, context, en, de) in [
-            (7_900_001, json!({"retry_after": 1}), "Wait a moment", "Warte einen Moment"),
-            (7_900_001, json!({"retry_after": 30}), "Wait 30 seconds", "Warte 30 Sekunden"),
-            (7_900_001, json!({"retry_after": 91}), "Wait 2 minutes", "Warte 2 Minuten"),
-            (7_900_001, json!({"retry_after": 3600}), "Wait 60 minutes", "Warte 60 Minuten"),
+            (7_900_001, json!({"retry_after": 1}), "Wait a moment", "Warten Sie einen Moment"),
+            (7_900_001, json!({"retry_after": 30}), "Wait 30 seconds", "Warten Sie 30 Sekunden"),
+            (7_900_001, json!({"retry_after": 91}), "Wait 2 minutes", "Warten Sie 2 Minuten"),
+            (7_900_001, json!({"retry_after": 3600}), "Wait 60 minutes", "Warten Sie 60 Minuten"),
             (7_900_002, json!({"left": 0}), "No backup code is left.", "Kein Ersatzcode ist mehr übrig."),
             (7_900_002, json!({"left": 1}), "Only one backup code is left.", "Nur ein Ersatzcode ist noch übrig."),
             (7_900_002, json!({"left": 3}), "Only 3 backup codes are left.", "Nur 3 Ersatzcodes sind noch übrig."),
@@ -183,32 +180,32 @@ mod tests {
         }
     }
 
-    /// Whatever the server can say about the second step, the pages say in their own voice.
+    /// Where the pages know more than the server, they say more; the rest stays as the server says it.
     #[test]
-    fn refusals_of_the_second_step_have_words_of_ours() {
+    fn what_the_pages_know_better_has_words_of_ours() {
         for (id, field) in [
             (4_000_002, "totp_code"),
             (4_000_003, "totp_code"),
             (4_000_002, "lookup_secret"),
-            (4_000_008, "totp_code"),
             (4_000_011, ""),
-            (4_000_012, "lookup_secret"),
             (4_000_014, ""),
-            (4_000_016, "lookup_secret"),
             (7_900_001, ""),
             (7_900_002, ""),
         ] {
             let row = keyward_model::messages().iter().find(|row| u64::from(row.id) == id).expect("a message of the table");
             let message = json!({"id": id, "text": row.de, "type": "error", "context": {"retry_after": 5, "left": 2}});
             let said = sentence(Lang::De, &Text::read(&message).expect("text"), field);
-            assert!(said != row.de && !said.contains(" Sie "), "{id}: {said}");
+            assert_ne!(said, row.de, "{id}");
         }
     }
 
     #[test]
     fn the_first_sentence_is_what_happened() {
         assert_eq!(split("This is wrong. Try again. Really."), ("This is wrong.".into(), "Try again. Really.".into()));
-        assert_eq!(split("Nur z. B. so geht es. Versuche es."), ("Nur z. B. so geht es.".into(), "Versuche es.".into()));
+        assert_eq!(
+            split("Nur z. B. so geht es. Versuchen Sie es."),
+            ("Nur z. B. so geht es.".into(), "Versuchen Sie es.".into())
+        );
         assert_eq!(split("No end"), ("No end".into(), String::new()));
     }
 }
