@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::App;
 use crate::breach::BreachVerdict;
+use crate::common_passwords::is_common;
 pub use crate::hashing::Lane;
 use crate::hashing::{HashError, Verdict};
 use crate::password_policy::{PasswordPolicy, PasswordViolation};
@@ -20,7 +21,7 @@ pub enum PasswordError {
     Problem(Problem),
 }
 
-/// Checks a new password against everything but the identity's present one: length, likeness, leaks, longest length.
+/// Checks a new password against everything but the identity's present one: length, likeness, the list of common passwords, leaks.
 ///
 /// # Errors
 /// The first violation, or what kept us from looking.
@@ -37,6 +38,10 @@ pub async fn check_policy(app: &App, password: &Secret<String>, identifiers: &[S
             PasswordViolation::TooSimilar => Message::plain(4_000_031),
         })
     })?;
+    if is_common(password.reveal()) {
+        let reason = "it is among those that are guessed first.";
+        return Err(PasswordError::Refused(Message::new(4_000_005, json!({ "reason": reason }))));
+    }
     let Some(lookup) = &app.breach else { return Ok(()) };
     match lookup.check(password).await {
         Ok(BreachVerdict::Acceptable | BreachVerdict::Unchecked) => Ok(()),

@@ -52,6 +52,7 @@ async fn a_password_that_is_not_good_enough(t: Trial) {
         ("", 4_000_002),
         ("ada@example.org", 4_000_031),
         ("ADA@example.org1", 4_000_031),
+        ("1q2w3e4r5t", 4_000_005),
         (leaked, 4_000_034),
     ] {
         let submitted = submit(password).await;
