@@ -13,6 +13,7 @@ mod json;
 mod machine;
 mod node;
 mod postgres;
+mod python;
 mod readme;
 mod screens;
 mod step;

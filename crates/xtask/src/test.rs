@@ -10,7 +10,7 @@ use crate::failure::{Failure, Result, during};
 use crate::machine::Stopwatch;
 use crate::postgres::{self, Cluster, Found};
 use crate::tally::{CargoLines, NodeLines, Tally};
-use crate::{chromium, node, step};
+use crate::{chromium, node, python, step};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Request {
@@ -78,7 +78,7 @@ impl Request {
 
 fn run_all(root: &Path, request: &Request, tally: &mut Tally) -> Result<()> {
     if request.only_sqlite {
-        println!("only sqlite: no PostgreSQL, Node or Chromium");
+        println!("only sqlite: no PostgreSQL, Node, Python or Chromium");
         let mut command = cargo_test(root, request);
         command.env("KEYWARD_TEST_ONLY", "sqlite").env_remove("KEYWARD_TEST_POSTGRES");
         return run_cargo(&mut command, tally);
@@ -90,6 +90,7 @@ fn run_all(root: &Path, request: &Request, tally: &mut Tally) -> Result<()> {
     let chromium = chromium::find()?;
     let walks = root.join("tests/browser");
     node::install(&node, &walks)?;
+    let python = python::environment(root, &walks.join("requirements.txt"))?;
 
     let watch = Stopwatch::start();
     let cluster = Cluster::start(&found)?;
@@ -110,6 +111,7 @@ fn run_all(root: &Path, request: &Request, tally: &mut Tally) -> Result<()> {
             .env_remove("KEYWARD_TEST_ONLY")
             .env("KEYWARD_TEST_POSTGRES", url)
             .env("KEYWARD_TEST_NODE", &node)
+            .env("KEYWARD_TEST_PYTHON", &python)
             .env("KEYWARD_TEST_CHROMIUM", &chromium)
             .env("KEYWARD_TEST_SERVER", built("keyward"));
     };
