@@ -140,9 +140,7 @@ async fn fields_of_the_server_have_no_effect(t: Trial) {
     let mut traits = forged(ADA);
     traits["email"] = json!(ADA);
     let submitted = ada.submit(&flow, json!({ "method": "profile", "traits": traits })).await;
-    if !submitted.is_done() {
-        submitted.form();
-    }
+    assert!(submitted.form().all_messages().iter().all(|(_, id)| *id == 4_000_001));
     check().await;
     let names: Vec<_> = t.snapshot(ada.id().await).await.identity.traits.as_object().unwrap().keys().cloned().collect();
     assert!(names.iter().all(|name| ["email", "nickname", "name"].contains(&name.as_str())), "{names:?}");
@@ -580,6 +578,16 @@ async fn a_broken_breach_service_does_not_decide_at_random(t: Trial) {
         ada.submit(&flow, fields).await.saved();
     }
     password_is(&t, ADA, "staple 3 correct elephant").await;
+    // One that takes the question and never answers: the wait has an end, and the list of our own decides meanwhile.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = format!("http://{}", silent.local_addr().unwrap());
+    let config = json!({ "haveibeenpwned_enabled": true, "haveibeenpwned_host": host, "ignore_network_errors": true });
+    t.reconfigure(&json!({ "selfservice": { "methods": { "password": { "config": config } } } }));
+    let common = json!({ "method": "password", "password": "Password1" });
+    assert_eq!(ada.submit(&flow, common).await.form().all_messages(), [("password".to_owned(), 4_000_005)]);
+    let fields = json!({ "method": "password", "password": "staple 9 correct elephant" });
+    let answered = tokio::time::timeout(std::time::Duration::from_secs(30), ada.submit(&flow, fields)).await;
+    answered.expect("an answer although the service is silent").saved();
 }
 
 /// Revocation by whoever may do it, on each database: at once, for every client, and without bringing anything back.
