@@ -12,6 +12,7 @@ mod identity;
 mod message;
 mod node;
 mod problem;
+mod reasons;
 mod secret;
 mod session;
 mod sort;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::Time;
+use crate::{Time, reasons};
 
 /// A language that the message table speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -119,7 +119,15 @@ impl Message {
         if let Some(row) = row(self.id)
             && lang != Lang::En
         {
-            self.text = fill(row.text(lang), &self.context);
+            let reason = self.context.get("reason").and_then(Value::as_str).and_then(reasons::german);
+            self.text = match reason {
+                None => fill(row.text(lang), &self.context),
+                Some(reason) => {
+                    let mut context = self.context.clone();
+                    context["reason"] = Value::String(reason);
+                    fill(row.text(lang), &context)
+                }
+            };
         }
         self
     }
@@ -308,6 +316,9 @@ mod tests {
         let message = Message::new(4_000_032, json!({"min_length": 8, "actual_length": 3}));
         assert_eq!(message.text, "Use at least 8 characters. This one has 3.");
         assert_eq!(message.in_language(Lang::De).text, "Verwenden Sie mindestens 8 Zeichen. Dieses hat 3.");
+        let refused = Message::reason("This may not be empty.").in_language(Lang::De);
+        assert_eq!(refused.text, "Das darf nicht leer sein.");
+        assert_eq!(refused.context["reason"], "This may not be empty.");
         assert_eq!(Message::title("{name}", "traits.x").text, "{name}");
         let hook = Message { id: 1234, text: "from a hook".into(), kind: MessageKind::Error, context: Map::new() };
         assert_eq!(hook.in_language(Lang::De).text, "from a hook");

@@ -1,0 +1,88 @@
+//! German for the sentences that messages carry as their `reason`: what people read when no message of its own fits.
+//! [`Message::in_language`](crate::Message::in_language) looks here; the context on the wire keeps the English sentence.
+//! Sentences for developers (bodies that are no JSON, headers that do not belong) are not translated.
+
+/// English and German; `{}` stands for a value, at most once.
+const REASONS: &[(&str, &str)] = &[
+    ("This contains characters that cannot be seen. Type it again.", "Das enthält unsichtbare Zeichen. Tippen Sie es neu ein."),
+    ("This may not be empty.", "Das darf nicht leer sein."),
+    ("Enter a date, like 2026-07-29.", "Geben Sie ein Datum ein, etwa 2026-07-29."),
+    (
+        "Enter a date and time with its zone, like 2026-07-29T18:30:00Z.",
+        "Geben Sie Datum und Uhrzeit mit Zone ein, etwa 2026-07-29T18:30:00Z.",
+    ),
+    ("Enter a time with its zone, like 18:30:00Z.", "Geben Sie eine Uhrzeit mit Zone ein, etwa 18:30:00Z."),
+    ("Enter a full web address, like https://example.org.", "Geben Sie eine vollständige Adresse ein, etwa https://example.org."),
+    ("This does not have the form that is asked for ({}).", "Das hat nicht die verlangte Form ({})."),
+    ("This does not have the form that is asked for.", "Das hat nicht die verlangte Form."),
+    ("Choose one of the given values.", "Wählen Sie einen der vorgegebenen Werte."),
+    ("This form does not know these fields: {}.", "Dieses Formular kennt diese Felder nicht: {}."),
+    ("There are more entries than allowed.", "Das sind mehr Einträge als erlaubt."),
+    ("This field cannot be filled in.", "Dieses Feld kann nicht ausgefüllt werden."),
+    ("An entry that is asked for is missing.", "Ein verlangter Eintrag fehlt."),
+    ("At most {} fields are allowed here.", "Hier sind höchstens {} Felder erlaubt."),
+    ("At least {} fields are needed here.", "Hier werden mindestens {} Felder gebraucht."),
+    ("This value is not allowed.", "Dieser Wert ist nicht erlaubt."),
+    (
+        "This fits several of the allowed forms, but must fit exactly one.",
+        "Das passt zu mehreren erlaubten Formen, darf aber nur zu einer passen.",
+    ),
+    ("A field has a name that is not allowed.", "Ein Feld hat einen Namen, der nicht erlaubt ist."),
+    ("What was entered is nested too deeply.", "Die Eingabe ist zu tief verschachtelt."),
+    ("What was entered is too long altogether.", "Die Eingabe ist insgesamt zu lang."),
+    (
+        "This cannot be used to sign in or to reach you. Check how it is written.",
+        "Damit können Sie sich nicht anmelden und nicht erreicht werden. Prüfen Sie die Schreibweise.",
+    ),
+    ("The address to return to is not allowed.", "Die Adresse für die Rückkehr ist nicht erlaubt."),
+    (
+        "Somebody else changed this account at the same moment. Look at it and try again.",
+        "Dieses Konto wurde im selben Moment anderswo geändert. Sehen Sie es sich an und versuchen Sie es noch einmal.",
+    ),
+    (
+        "Nothing was sent, and no earlier change is waiting to be continued.",
+        "Es wurde nichts gesendet, und keine frühere Änderung wartet auf ihre Fortsetzung.",
+    ),
+    (
+        "You are signed in already. Sign out first to sign in as somebody else.",
+        "Sie sind schon angemeldet. Melden Sie sich zuerst ab, um sich als jemand anderes anzumelden.",
+    ),
+    ("There are no backup codes to show.", "Es gibt keine Ersatzcodes, die gezeigt werden könnten."),
+    (
+        "There are no new backup codes to confirm. Make new ones first.",
+        "Es gibt keine neuen Ersatzcodes zu bestätigen. Erstellen Sie zuerst neue.",
+    ),
+    ("it is among those that are guessed first.", "Dieses gehört zu denen, die als Erste geraten werden."),
+];
+
+/// The German sentence for an English one; `None` for sentences that are not in the table.
+pub(crate) fn german(reason: &str) -> Option<String> {
+    REASONS.iter().find_map(|(en, de)| match en.split_once("{}") {
+        None => (*en == reason).then(|| (*de).to_owned()),
+        Some((before, after)) => {
+            let value = reason.strip_prefix(before)?.strip_suffix(after)?;
+            Some(de.replacen("{}", value, 1))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_and_values() {
+        assert_eq!(german("This may not be empty.").as_deref(), Some("Das darf nicht leer sein."));
+        let named = german("This does not have the form that is asked for (uuid).");
+        assert_eq!(named.as_deref(), Some("Das hat nicht die verlangte Form (uuid)."));
+        assert_eq!(german("Something else."), None);
+    }
+
+    #[test]
+    fn both_languages_name_the_same_values() {
+        for (en, de) in REASONS {
+            assert_eq!(en.matches("{}").count(), de.matches("{}").count(), "{en}");
+            assert!(en.matches("{}").count() <= 1, "{en}");
+        }
+    }
+}
