@@ -136,6 +136,9 @@ fn masked(value: &Value, branch: Option<&Branch>, path: &str, key: &str) -> Valu
             if SECRET_KEYS.contains(&key) || api_key || private_key || odd_dsn {
                 return Value::from(MASK);
             }
+            if key == "jwks_url" && text.starts_with("base64://") {
+                return Value::from(format!("base64://{MASK}"));
+            }
             Value::from(masked_address(text))
         }
         other => other.clone(),
@@ -227,6 +230,7 @@ mod tests {
             "secrets": { "default": ["CANARY"], "cookie": ["CANARY"], "cipher": ["CANARY"], "pagination": ["CANARY"] },
             "serve": { "public": { "tls": { "key": { "base64": "CANARY" }, "cert": { "path": "/cert.pem" } } } },
             "courier": { "smtp": { "connection_uri": "smtp://u:CANARY@h", "headers": { "X-Relay": "CANARY" } }, "http": { "request_config": basic } },
+            "session": { "whoami": { "tokenizer": { "templates": { "jwt": { "jwks_url": "base64://CANARY" } } } } },
             "oauth2_provider": { "url": "http://h", "headers": { "Authorization": "CANARY" } },
             "tracing": { "providers": { "otlp": { "authorization_header": "CANARY" } } },
             "selfservice": {

@@ -8,6 +8,7 @@ mod effective;
 mod env;
 mod hooks;
 mod keys;
+mod limits;
 mod load;
 mod methods;
 mod network;
@@ -18,10 +19,12 @@ mod resolve;
 mod return_to;
 mod selfservice;
 mod settings;
+mod tokenizer;
 mod tree;
 
 pub use effective::Effective;
 pub use hooks::{Hook, Recipients};
+pub use limits::Limits;
 pub use load::{Flags, Loaded, Source, Unreadable, load, read_files};
 pub use methods::{
     CodeMethod, LinkMethod, Methods, OidcMethod, PasskeyMethod, PasswordMethod, RelyingParty, TotpMethod, WebauthnMethod,
@@ -37,3 +40,4 @@ pub use settings::{
     PublicListener, RawSettings, Reauthentication, RegistrationFlow, SameSite, SchemaSource, Secrets, Selfservice, Session,
     SettingsFlow, Tls,
 };
+pub use tokenizer::{Document, SubjectSource, TokenizerTemplate};

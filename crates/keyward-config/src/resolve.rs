@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::check::parse_size;
 use crate::document::Node;
+use crate::limits;
 use crate::load::Flags;
 use crate::network::{Network, PRIVATE};
 use crate::report::{Place, Report, WarningKind};
@@ -15,6 +16,7 @@ use crate::settings::{
     Argon2, Attempts, BaseUrl, Cleanup, Config, Cookies, Cors, FeatureFlags, HashAlgorithm, Hashers, Identity, Listener, Log,
     LogFormat, LogLevel, Pem, PublicListener, RawSettings, SameSite, SchemaSource, Secrets, Session, Tls,
 };
+use crate::tokenizer;
 
 /// Secrets that stand in well-known example files and are therefore no secrets.
 const PLACEHOLDERS: &[&str] = &["PLEASE-CHANGE-ME-I-AM-VERY-INSECURE", "32-LONG-SECRET-NOT-SECURE-AT-ALL"];
@@ -125,6 +127,7 @@ pub(crate) fn resolve(root: &Node, flags: &Flags, report: &mut Report) -> Option
         mitigate_account_enumeration: reader.on("security.account_enumeration.mitigate", false),
         factor_changes_require_aal2: reader.on("security.factor_changes_require_aal2", true),
         attempts: attempts(reader, report),
+        limits: limits::resolve(reader),
         brand_name: reader.owned("ui.brand.name", "Keyward"),
         revision: reader.text("revision").map(str::to_owned),
         cleanup: cleanup(reader),
@@ -418,6 +421,7 @@ fn session(reader: Reader<'_>, shared: &Cookies, public: Option<&Listener>, repo
         cookie_persistent: reader.on("session.cookie.persistent", true),
         cookie,
         whoami_required_aal: if whoami == Some("aal1") { RequiredAal::Aal1 } else { RequiredAal::HighestAvailable },
+        tokenizers: tokenizer::resolve(reader, report),
     }
 }
 
@@ -433,6 +437,14 @@ fn plain_http(public: &Listener, secure: bool, reader: Reader<'_>, report: &mut 
         let message = "over plain http browsers drop the Secure cookies of this server; use https, also when a proxy ends it";
         report.warn(WarningKind::Advice, &reader.place(key), key, message);
     }
+}
+
+/// What is said about other addresses of documents.
+pub(crate) const DOCUMENT_URL: &str = "expected a URL that begins with file://, base64://, http:// or https://";
+
+/// Whether a document can be read from this address.
+pub(crate) fn is_document_url(url: &str) -> bool {
+    ["file://", "base64://", "http://", "https://"].iter().any(|scheme| url.starts_with(scheme))
 }
 
 fn identity(reader: Reader<'_>, report: &mut Report) -> Identity {
@@ -451,9 +463,8 @@ fn identity(reader: Reader<'_>, report: &mut Report) -> Identity {
         if schemas.iter().any(|schema| schema.id == id) {
             report.refuse(&item.at, format!("{key}.id"), format!("two schemas have the id \"{id}\""));
         }
-        if !["file://", "base64://", "http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
-            let message = "expected a URL that begins with file://, base64://, http:// or https://";
-            report.refuse(item.get("url").map_or(&item.at, |node| &node.at), format!("{key}.url"), message);
+        if !is_document_url(url) {
+            report.refuse(item.get("url").map_or(&item.at, |node| &node.at), format!("{key}.url"), DOCUMENT_URL);
         }
         let selectable = item.get("selfservice_selectable").and_then(Node::as_bool).unwrap_or(false);
         schemas.push(SchemaSource { id: id.to_owned(), url: url.to_owned(), selfservice_selectable: selectable });

@@ -11,9 +11,11 @@ use url::Url;
 
 use crate::document::Node;
 use crate::hooks::Hook;
+use crate::limits::Limits;
 use crate::methods::Methods;
 use crate::network::Network;
 use crate::return_to::ReturnUrls;
+use crate::tokenizer::TokenizerTemplate;
 
 /// Everything that a running server is told.
 #[derive(Debug, Clone)]
@@ -49,6 +51,8 @@ pub struct Config {
     pub factor_changes_require_aal2: bool,
     /// `security.attempts` (ours): what wrong passwords and codes lead to.
     pub attempts: Attempts,
+    /// `security.limits` (ours): bounds on requests and on what one identity may pile up.
+    pub limits: Limits,
     /// `ui.brand.name` (ours): what the built-in pages call the product.
     pub brand_name: String,
     /// `revision`: the operator's own name for this configuration, which `/health/config` repeats.
@@ -370,6 +374,8 @@ pub struct Session {
     pub cookie: Cookies,
     /// What `whoami` asks for: `Aal1` or `HighestAvailable`.
     pub whoami_required_aal: RequiredAal,
+    /// The tokens that `whoami` can make of a session, in the order of the configuration.
+    pub tokenizers: Vec<TokenizerTemplate>,
 }
 
 /// Identity schemas.

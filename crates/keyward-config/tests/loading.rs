@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use keyward_config::{
-    Config, ConfigErrors, DEFAULT_SCHEMA, Flags, HashAlgorithm, Hook, Loaded, LogFormat, LogLevel, Quickstart, Reauthentication,
-    SameSite, Source, WarningKind, load,
+    Config, ConfigErrors, DEFAULT_SCHEMA, Flags, HashAlgorithm, Hook, Limits, Loaded, LogFormat, LogLevel, Quickstart,
+    Reauthentication, SameSite, Source, SubjectSource, WarningKind, load,
 };
 use keyward_model::{RequiredAal, Secret, Span};
 
@@ -103,6 +103,59 @@ fn defaults_are_filled_in() {
     assert!(methods.totp.issue_lookup_secrets && methods.webauthn.api_flows && methods.link.confirm);
     assert_eq!(methods.totp.issuer, "box");
     assert_eq!(methods.webauthn.relying_party.origins, ["https://box"]);
+}
+
+#[test]
+fn tokenizer_templates_are_read_and_judged() {
+    let text = "\
+session: {whoami: {tokenizer: {templates: {
+  plain: {jwks_url: 'file:///keys.json'},
+  full: {jwks_url: 'base64://Y2FuYXJ5', claims_mapper_url: 'https://a.example/m.jsonnet', ttl: 10m, subject_source: external_id}}}}}
+";
+    let Loaded { config, warnings, .. } = loaded(&[BASE, text]);
+    assert_eq!(warnings, []);
+    let [plain, full] = config.session.tokenizers.as_slice() else { panic!("{:?}", config.session.tokenizers) };
+    assert_eq!((plain.name.as_str(), plain.ttl, plain.subject_source), ("plain", Span::minutes(1), SubjectSource::Id));
+    assert!(plain.claims_mapper.is_none() && plain.jwks.url.reveal() == "file:///keys.json");
+    assert_eq!((full.ttl, full.subject_source), (Span::minutes(10), SubjectSource::ExternalId));
+    assert_eq!(full.claims_mapper.as_ref().map(|mapper| mapper.url.reveal().as_str()), Some("https://a.example/m.jsonnet"));
+    assert!(!format!("{config:?}").contains("Y2FuYXJ5"), "key sets may stand in the address");
+
+    let text = "\
+session:
+  whoami:
+    tokenizer:
+      templates:
+        a: {ttl: 5m}
+        b:
+          jwks_url: ftp://a.example/keys
+          claims_mapper_url: /etc/mapper.jsonnet
+        c: {jwks_url: 'file:///k', subject_source: email, ttl: 0s, mapper: x}
+";
+    let found = mistakes(&[BASE, text], &[]);
+    let key = "session.whoami.tokenizer.templates";
+    for start in [
+        format!("1.yml:5: {key}.a.jwks_url: is required"),
+        format!("1.yml:7: {key}.b.jwks_url: expected a URL that begins with file://"),
+        format!("1.yml:8: {key}.b.claims_mapper_url: expected a URL that begins with file://"),
+        format!("1.yml:9: {key}.c.subject_source: expected one of id, external_id"),
+        format!("1.yml:9: {key}.c.ttl: expected at least one second"),
+        format!("1.yml:9: {key}.c.mapper: there is no such key"),
+    ] {
+        assert!(found.iter().any(|mistake| mistake.starts_with(&start)), "{start}\n{found:#?}");
+    }
+    assert_eq!(found.len(), 6, "{found:#?}");
+}
+
+#[test]
+fn limits_are_read() {
+    assert_eq!(config(&[BASE]).limits, Limits::default());
+    let text = "security: {limits: {sessions_per_identity: 3, url_bytes: 2048, traits_depth: 2}}\n";
+    let limits = config(&[BASE, text]).limits;
+    let expected = Limits { sessions_per_identity: 3, url_bytes: 2_048, traits_depth: 2, ..Limits::default() };
+    assert_eq!(limits, expected);
+    let text = "security: {limits: {sessions_per_identity: 0, traits_depth: 17, headers: 1000}}\n";
+    assert_eq!(mistakes(&[BASE, text], &[]).len(), 3);
 }
 
 #[test]

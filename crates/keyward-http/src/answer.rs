@@ -354,7 +354,10 @@ fn failure(addresses: &Addresses, kind: Kind, step: Step, scripted: bool, now: T
         },
         Problem::Busy { retry_after } => Failure {
             retry_after: Some(*retry_after),
-            ..Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Too many sign-ins are being checked; try again shortly.")
+            ..Failure::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The server has too much to work out at this moment; try again shortly.",
+            )
         },
         Problem::Upstream { reason } => Failure::new(StatusCode::BAD_GATEWAY, reason.clone()),
         Problem::Unavailable => Failure {

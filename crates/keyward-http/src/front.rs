@@ -14,6 +14,7 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, StatusCode, Uri};
+use keyward_config::Limits;
 use keyward_model::{CsrfFailure, Problem};
 use keyward_services::storage_problem;
 use tracing::Instrument as _;
@@ -23,13 +24,10 @@ use crate::client::{Peer, request_id, text};
 use crate::envelope::Failure;
 use crate::reply::{CsrfRotated, Reply, fail};
 use crate::state::Front;
-use crate::{body, cors, csrf, headers};
+use crate::{body, cookies, cors, csrf, headers};
 
-const LONGEST_ADDRESS: usize = 8 * 1_024;
 /// Operators may name five hundred ids in one address.
 const LONGEST_ADMIN_ADDRESS: usize = 32 * 1_024;
-const MOST_HEADERS: usize = 100;
-const MOST_HEADER_BYTES: usize = 16 * 1_024;
 
 /// Lies around the public routes.
 pub(crate) async fn public(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
@@ -38,7 +36,8 @@ pub(crate) async fn public(State(front): State<Arc<Front>>, request: Request, ne
     if let Some(answer) = known.site.cors.as_ref().and_then(|rules| cors::preflight(rules, &parts.method, &parts.headers)) {
         return answer;
     }
-    if let Some(failure) = too_large(&parts.uri, &parts.headers, LONGEST_ADDRESS) {
+    let limits = &known.app.config.limits;
+    if let Some(failure) = too_large(&parts.uri, &parts.headers, limits, limits.url_bytes) {
         return finish(fail(&failure, request_id(&parts.headers).as_deref()), known.site.https);
     }
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
@@ -67,7 +66,8 @@ pub(crate) async fn public(State(front): State<Arc<Front>>, request: Request, ne
 pub(crate) async fn admin(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
     let known = front.enter();
     let (mut parts, request_body) = request.into_parts();
-    let mut answer = if let Some(failure) = too_large(&parts.uri, &parts.headers, LONGEST_ADMIN_ADDRESS) {
+    let mut answer = if let Some(failure) = too_large(&parts.uri, &parts.headers, &known.app.config.limits, LONGEST_ADMIN_ADDRESS)
+    {
         fail(&failure, request_id(&parts.headers).as_deref())
     } else {
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
@@ -87,12 +87,13 @@ fn finish(mut answer: Response, https: bool) -> Response {
     answer
 }
 
-fn too_large(uri: &Uri, headers: &HeaderMap, longest_address: usize) -> Option<Failure> {
+fn too_large(uri: &Uri, headers: &HeaderMap, limits: &Limits, longest_address: usize) -> Option<Failure> {
     if uri.path_and_query().is_some_and(|text| text.as_str().len() > longest_address) {
         return Some(Failure::bare(StatusCode::URI_TOO_LONG));
     }
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    let large = headers.len() > MOST_HEADERS || bytes > MOST_HEADER_BYTES;
+    let cookies = || cookies::pairs(headers.get_all(COOKIE).iter()).count();
+    let large = headers.len() > limits.headers || bytes > limits.header_bytes || cookies() > limits.cookies;
     large.then(|| Failure::bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE))
 }
 

@@ -101,7 +101,7 @@ pub async fn serve_with(
 
 /// Accepts connections on one port until `shutdown` completes, then lets open requests finish, for two minutes at most.
 ///
-/// Header blocks above 64 KiB are refused by the protocol layer with 431, those above 16 KiB or 100 fields by the router
+/// Header blocks above 64 KiB are refused by the protocol layer with 431, those above `security.limits` by the router
 /// with an error body.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use keyward_config::{Config, HashAlgorithm};
+use keyward_jsonnet::Jsonnet;
 use keyward_model::{Clock, CodeUse, Random, SettingsRules, Time};
 use keyward_store::Store;
 
@@ -16,6 +17,7 @@ use crate::networks::Networks;
 use crate::outbound::{Outbound, OutboundRules};
 use crate::schema::{SchemaError, SchemaSource, Schemas};
 use crate::sign_ins::SignIns;
+use crate::tokenizer::{BadDocument, Tokenizers};
 
 /// The services behind one configuration.
 pub struct App {
@@ -39,6 +41,10 @@ pub struct App {
     pub sign_ins: Arc<SignIns>,
     /// Guesses by client network.
     pub networks: Arc<Networks>,
+    /// Evaluates the operator's snippets.
+    pub jsonnet: Arc<Jsonnet>,
+    /// Makes tokens of sessions.
+    pub tokenizers: Tokenizers,
 }
 
 /// Why a configuration cannot be served.
@@ -56,6 +62,9 @@ pub enum BuildError {
     /// The breach service cannot be used.
     #[error("selfservice.methods.password.config.haveibeenpwned_host: {0}")]
     Breach(#[from] BadBreachHost),
+    /// Documents of the session tokenizer cannot be used; each with its key and where that was written.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Tokenizer(Vec<BadDocument>),
 }
 
 fn list(errors: &[(String, SchemaError)]) -> String {
@@ -112,6 +121,7 @@ impl App {
         } else {
             None
         };
+        let tokenizers = Tokenizers::load(&config.session.tokenizers).map_err(BuildError::Tokenizer)?;
         Ok(Self {
             config,
             store,
@@ -123,11 +133,13 @@ impl App {
             breach,
             sign_ins: Arc::default(),
             networks: Arc::default(),
+            jsonnet: Arc::new(Jsonnet::of_this_program(cores)),
+            tokenizers,
         })
     }
 
-    /// The services for another configuration of the same running server: database, clock, generator and counts are shared,
-    /// and the hash threads as well unless their parameters changed.
+    /// The services for another configuration of the same running server: database, clock, generator, counts and workers are
+    /// shared, and the hash threads as well unless their parameters changed.
     ///
     /// # Errors
     /// As [`App::build`]; this one then goes on as it was.
@@ -138,6 +150,7 @@ impl App {
         }
         next.sign_ins = Arc::clone(&self.sign_ins);
         next.networks = Arc::clone(&self.networks);
+        next.jsonnet = Arc::clone(&self.jsonnet);
         Ok(next)
     }
 

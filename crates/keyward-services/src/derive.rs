@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use keyward_config::Limits;
 use keyward_model::{
     AddressStatus, Credential, CredentialType, Factors, FormErrors, Identity, IdentitySnapshot, IdentityState, Message, Random,
     RecoveryAddress, Time, VerifiableAddress, Via, count_factors,
@@ -16,10 +17,6 @@ use keyward_store::Batch;
 
 use crate::schema::{IdentitySchema, MAX_TRAIT_DEPTH, TraitUse};
 
-/// Longest identifier, in bytes of its canonical spelling.
-pub const MAX_IDENTIFIER: usize = 320;
-/// Largest traits, in bytes of JSON.
-pub const MAX_TRAITS: usize = 32 * 1_024;
 /// Longest external id, in characters.
 pub const MAX_EXTERNAL_ID: usize = 64;
 
@@ -47,6 +44,38 @@ pub struct IdentityEdit {
     pub addresses: Vec<AddressProof>,
     /// What an operator says about addresses; wins over what is stored.
     pub address_states: Vec<AddressState>,
+    /// Bounds on the new traits.
+    pub bounds: Bounds,
+}
+
+/// How large traits may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of an identifier in its canonical spelling.
+    pub identifier_bytes: usize,
+    /// Bytes of all traits as JSON.
+    pub traits_bytes: usize,
+    /// Objects and lists inside each other.
+    pub traits_depth: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self::from(&Limits::default())
+    }
+}
+
+impl From<&Limits> for Bounds {
+    /// What people may bring themselves.
+    fn from(limits: &Limits) -> Self {
+        let Limits { identifier_bytes, traits_bytes, traits_depth, .. } = *limits;
+        Self { identifier_bytes, traits_bytes, traits_depth }
+    }
+}
+
+impl Bounds {
+    /// What operators may bring, who import what other systems allowed: only forms that could not be shown are refused.
+    pub const IMPORT: Self = Self { identifier_bytes: usize::MAX, traits_bytes: usize::MAX, traits_depth: MAX_TRAIT_DEPTH };
 }
 
 /// One change of a credential.
@@ -203,7 +232,7 @@ fn build(
         None => blank(schema, ids.next(&Purpose::Identity)?, now),
     };
     if let Some(traits) = &edit.traits {
-        check_size(traits)?;
+        check_size(traits, edit.bounds)?;
         identity.traits = traits.clone();
     }
     if edit.schema_id.is_some() {
@@ -215,7 +244,7 @@ fn build(
     }
     let uses = schema.uses(&identity.traits);
     if edits_traits {
-        check_identifiers(&uses)?;
+        check_identifiers(&uses, edit.bounds.identifier_bytes)?;
     }
     apply_fields(&mut identity, &edit, now)?;
     identity.verifiable_addresses = verifiable(&identity.verifiable_addresses, &uses, &edit, now, ids)?;
@@ -246,12 +275,12 @@ fn blank(schema: &IdentitySchema, id: Uuid, now: Time) -> Identity {
     }
 }
 
-fn check_size(traits: &Value) -> Result<(), FormErrors> {
+fn check_size(traits: &Value, bounds: Bounds) -> Result<(), FormErrors> {
     let refuse = |sentence: &'static str| Err(FormErrors::at("traits", Message::reason(sentence)));
-    if !is_shallow(traits, MAX_TRAIT_DEPTH) {
+    if !is_shallow(traits, bounds.traits_depth.min(MAX_TRAIT_DEPTH)) {
         return refuse("What was entered is nested too deeply.");
     }
-    if traits.to_string().len() > MAX_TRAITS {
+    if traits.to_string().len() > bounds.traits_bytes {
         return refuse("What was entered is too long altogether.");
     }
     Ok(())
@@ -266,11 +295,11 @@ fn is_shallow(value: &Value, levels: usize) -> bool {
     }
 }
 
-fn check_identifiers(uses: &[TraitUse]) -> Result<(), FormErrors> {
+fn check_identifiers(uses: &[TraitUse], most: usize) -> Result<(), FormErrors> {
     let mut errors = FormErrors::default();
     for one in uses {
-        if one.value.len() > MAX_IDENTIFIER {
-            let context = json!({ "max_length": MAX_IDENTIFIER, "actual_length": one.value.len() });
+        if one.value.len() > most {
+            let context = json!({ "max_length": most, "actual_length": one.value.len() });
             errors.push(one.node.clone(), Message::new(4_000_017, context));
         } else if !one.is_canonical {
             let sentence = "This cannot be used to sign in or to reach you. Check how it is written.";

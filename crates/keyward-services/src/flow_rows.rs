@@ -23,9 +23,11 @@ pub async fn find<K: Kind>(app: &App, id: FlowId) -> Result<Option<Flow<K>>, Sto
     Ok(flow)
 }
 
-/// Adds a new flow to a batch.
+/// Adds a new flow to a batch. Of one identity no more flows of a kind are kept than `security.limits` allows.
 pub fn insert<K: Kind>(app: &App, flow: &Flow<K>, batch: &mut Batch) {
-    batch.insert_flow(&row(app, flow));
+    let row = row(app, flow);
+    batch.insert_flow(&row);
+    batch.delete_oldest_flows(&row, app.config.limits.flows_per_identity);
 }
 
 /// Adds the flow's new content to a batch, guarded by its version, and counts the version up.

@@ -26,7 +26,9 @@ pub mod schema;
 pub mod seal;
 pub mod session;
 pub mod sign_ins;
+mod signing_key;
 mod storage_problem;
+pub mod tokenizer;
 pub mod tokens;
 pub mod totp;
 

@@ -15,8 +15,6 @@ use serde_json::{Map, Value, json};
 pub const MAX_FIELDS: usize = 1_000;
 /// How many objects and arrays may stand inside each other below the body itself.
 pub const MAX_NESTING: usize = 16;
-/// Longest `transient_payload`, in bytes of JSON.
-pub const MAX_TRANSIENT_PAYLOAD: usize = 8 * 1_024;
 
 /// How a payload was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -251,8 +249,8 @@ impl Payload {
     /// The client's free data for web hooks: a JSON object, dotted fields, or JSON text in a form field.
     ///
     /// # Errors
-    /// 4000026 at `transient_payload` when it is no object, 4000001 when it exceeds [`MAX_TRANSIENT_PAYLOAD`].
-    pub fn transient_payload(&self) -> Result<Option<Map<String, Value>>, FormErrors> {
+    /// 4000026 at `transient_payload` when it is no object, 4000001 when it has more than `most` bytes of JSON.
+    pub fn transient_payload(&self, most: usize) -> Result<Option<Map<String, Value>>, FormErrors> {
         const NAME: &str = "transient_payload";
         let mut found = match self.find(NAME) {
             Found::Nothing => None,
@@ -269,7 +267,7 @@ impl Payload {
             insert_at(map, &path[1..], value.into_owned());
         }
         match found {
-            Some(map) if Value::Object(map.clone()).to_string().len() > MAX_TRANSIENT_PAYLOAD => {
+            Some(map) if Value::Object(map.clone()).to_string().len() > most => {
                 Err(FormErrors::at(NAME, Message::reason("The additional data is too long.")))
             }
             found => Ok(found),
@@ -563,7 +561,7 @@ mod tests {
             (form(&[("transient_payload", "nope")]), Err(4_000_026)),
             (json(&format!("{{\"transient_payload\":{{\"a\":\"{}\"}}}}", "x".repeat(9_000))), Err(4_000_001)),
         ] {
-            assert_eq!(payload.transient_payload().map_err(|errors| errors.0[0].message.id), expected, "{payload:?}");
+            assert_eq!(payload.transient_payload(8 * 1_024).map_err(|errors| errors.0[0].message.id), expected, "{payload:?}");
         }
     }
 

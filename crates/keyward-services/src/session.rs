@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::App;
 use crate::tokens::SessionToken;
-use keyward_store::StoreError;
+use keyward_store::{Batch, StoreError};
 
 /// A usable session with what is known about its identity: everything a gate needs, read in one statement.
 #[derive(Clone, Debug)]
@@ -31,6 +31,13 @@ pub async fn find_active(app: &App, token: &SessionToken, now: Time) -> Result<O
         return Ok(None);
     }
     Ok(Some(ActiveSession { session: row.session, wire_json: row.wire_json.into(), factors: row.factors }))
+}
+
+/// Adds a new session to a batch. Of one identity no more sessions stay alive than `security.limits` allows: the oldest end in
+/// the same commit.
+pub fn insert(app: &App, session: &Session, token: &SessionToken, now: Time, batch: &mut Batch) {
+    batch.insert_session(session, &token.digest(), now);
+    batch.revoke_oldest_sessions(session, app.config.limits.sessions_per_identity, now);
 }
 
 /// A stored public identity as answers of the server at `public_base` show it.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use keyward_http::AppState;
+use keyward_jsonnet::Jsonnet;
 use keyward_model::{Clock, IdentityId, IdentitySnapshot, Random, Time};
 use keyward_services::App;
 use keyward_store::{AuditEvent, Faults, Store};
@@ -154,8 +155,13 @@ fn build(parts: Parts<'_>, patch: &Value) -> App {
     let config = config::configure(&place, patch);
     let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(parts.clock);
     let random: Arc<dyn Random> = Arc::<SeededRandom>::clone(parts.random);
-    App::build(config, parts.store, clock, random, NonZeroUsize::MIN)
-        .unwrap_or_else(|error| panic!("this configuration cannot be served: {error}"))
+    let app = App::build(config, parts.store, clock, random, NonZeroUsize::MIN);
+    let mut app = app.unwrap_or_else(|error| panic!("this configuration cannot be served: {error}"));
+    // A test is not the program, but the program lies beside the folder of the tests.
+    let test = std::env::current_exe().expect("the path of this test");
+    let program = test.ancestors().nth(2).expect("a folder above").join("keyward");
+    app.jsonnet = Arc::new(Jsonnet::of_program(program, NonZeroUsize::MIN));
+    app
 }
 
 impl Trial {

@@ -79,6 +79,9 @@ pub(crate) enum Command {
         /// Which one.
         what: Generated,
     },
+    /// Evaluate Jsonnet for a server that started this process; its limits hold from the first instant.
+    #[command(hide = true)]
+    Jsonnet,
     /// Print the version.
     Version,
 }

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         cli::Command::Import { what } => identities::run(what.into()),
         cli::Command::Validate { what } => identities::run(what.into()),
         cli::Command::Generate { what } => generate::run(what),
+        cli::Command::Jsonnet => keyward_jsonnet::work().map_err(|error| Failure::new("cannot evaluate Jsonnet", &error)),
         cli::Command::Version => {
             println!("{}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -13,14 +13,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("keyward-model", &[]),
     ("keyward-config", &["keyward-model"]),
     ("keyward-store", &["keyward-model"]),
-    ("keyward-services", &["keyward-model", "keyward-config", "keyward-store"]),
+    ("keyward-jsonnet", &[]),
+    ("keyward-services", &["keyward-model", "keyward-config", "keyward-store", "keyward-jsonnet"]),
     ("keyward-selfservice", &["keyward-model", "keyward-config", "keyward-store", "keyward-services"]),
     ("keyward-pages", &["keyward-model"]),
     (
         "keyward-http",
         &["keyward-model", "keyward-config", "keyward-store", "keyward-services", "keyward-selfservice", "keyward-pages"],
     ),
-    ("keyward", &["keyward-model", "keyward-config", "keyward-store", "keyward-services", "keyward-http"]),
+    ("keyward", &["keyward-model", "keyward-config", "keyward-store", "keyward-services", "keyward-http", "keyward-jsonnet"]),
     (
         "keyward-testkit",
         &[
@@ -30,6 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "keyward-services",
             "keyward-selfservice",
             "keyward-http",
+            "keyward-jsonnet",
             "keyward-testkit-macros",
         ],
     ),

@@ -12,7 +12,7 @@ use http::header::HeaderName;
 use keyward_model::Problem;
 use keyward_selfservice::stories::sessions::whoami_level;
 use keyward_services::session::session_json;
-use keyward_services::storage_problem;
+use keyward_services::{storage_problem, tokenizer};
 
 use super::Called;
 use crate::caller::{Caller, Source, Who};
@@ -34,7 +34,7 @@ async fn whoami(Extension(caller): Called) -> Response {
         Err(error) => return caller.refuse_json(storage_problem(error)).await,
     };
     let conflict = who.conflict;
-    let mut reply = match answer(&caller, &who) {
+    let mut reply = match answer(&caller, &who).await {
         Ok(reply) => reply,
         Err(problem) => return caller.refuse_json(problem).await,
     };
@@ -42,7 +42,7 @@ async fn whoami(Extension(caller): Called) -> Response {
     reply.send(&caller).await
 }
 
-fn answer(caller: &Caller, who: &Who) -> Result<Reply, Problem> {
+async fn answer(caller: &Caller, who: &Who) -> Result<Reply, Problem> {
     let app = caller.app();
     let flags = &app.config.feature_flags;
     let Some(active) = &who.active else {
@@ -52,16 +52,23 @@ fn answer(caller: &Caller, who: &Who) -> Result<Reply, Problem> {
         return Ok(if cacheable { reply.with(CACHE_FOR, ANONYMOUS_CACHE) } else { reply });
     };
     whoami_level(app, active)?;
-    if caller.query.get("tokenize_as").is_some() {
-        return Err(Problem::BadRequest { reason: "There is no tokenizer template with this name.".to_owned() });
-    }
+    let template = caller.query.get("tokenize_as");
     let session = &active.session;
-    let json = session_json(session, true, Some(active.wire_json.reveal()), app.public_base());
+    let mut json = session_json(session, true, Some(active.wire_json.reveal()), app.public_base());
+    if let Some(template) = template {
+        // Rare, so its size should not weigh on every other request.
+        let token = Box::pin(tokenizer::tokenize(app, template, active, &json, caller.now)).await.map_err(Problem::from)?;
+        // The token is base64url and dots (RFC 7515, 3.1): nothing in it needs an escape.
+        json.truncate(json.len() - 1);
+        json.push_str(",\"tokenized\":\"");
+        json.push_str(&token);
+        json.push_str("\"}");
+    }
     let mut reply = Reply::json(StatusCode::OK, json).with(IDENTITY_ID, session.identity_id.to_string());
     if who.cookie_expires_at.is_some_and(|end| session.expires_at.truncated_to_seconds() > end) {
         reply.session = SessionCookie::Issue { token: None, expires_at: session.expires_at };
     }
-    if flags.cacheable_sessions {
+    if flags.cacheable_sessions && template.is_none() {
         let rest = session.expires_at.since(caller.now);
         let rest = flags.cacheable_sessions_max_age.map_or(rest, |most| rest.min(most));
         reply = reply.with(CACHE_FOR, rest.as_seconds().max(0).to_string());

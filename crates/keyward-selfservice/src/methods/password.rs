@@ -207,13 +207,22 @@ fn required_secret(body: &Payload, name: &str) -> Result<Secret<String>, FormErr
     }
 }
 
+/// Bytes that somebody may type to sign in. Nothing longer is looked up or kept in the form; operators may import identifiers
+/// that exceed `security.limits`, so that bound is not asked here.
+const LONGEST_IDENTIFIER: usize = 4_096;
+
 fn required_identifier(body: &Payload) -> Result<String, FormErrors> {
     let text = match body.string("identifier")? {
         Some(text) => Some(text),
         // The older spelling is still sent by some clients.
         None => body.string("password_identifier")?,
     };
-    text.map(str::to_owned).ok_or_else(|| FormErrors::at("identifier", Message::missing("identifier")))
+    let text = text.ok_or_else(|| FormErrors::at("identifier", Message::missing("identifier")))?;
+    if text.len() > LONGEST_IDENTIFIER {
+        let context = json!({ "max_length": LONGEST_IDENTIFIER, "actual_length": text.len() });
+        return Err(FormErrors::at("identifier", Message::new(4_000_017, context)));
+    }
+    Ok(text.to_owned())
 }
 
 async fn find(app: &App, identifier: &str) -> Result<Option<IdentitySnapshot>, Problem> {

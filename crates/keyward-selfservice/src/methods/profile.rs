@@ -4,7 +4,7 @@
 
 use keyward_config::Config;
 use keyward_model::{FormErrors, Group, Message, Node, Operation};
-use keyward_services::derive::{IdentityEdit, derive};
+use keyward_services::derive::{Bounds, IdentityEdit, derive};
 use keyward_services::payload::Payload;
 use serde_json::Value;
 
@@ -38,7 +38,8 @@ impl SettingsMethod for Profile {
 
     fn decode(&self, context: &SettingsContext<'_>, body: &Payload) -> Result<Box<dyn SettingsStep>, FormErrors> {
         let traits = context.schema.decode_traits(body);
-        let edit = IdentityEdit { traits: Some(traits), ..IdentityEdit::default() };
+        let bounds = Bounds::from(&context.app.config.limits);
+        let edit = IdentityEdit { traits: Some(traits), bounds, ..IdentityEdit::default() };
         // Deriving validates; it happens before the CSRF check, as the contract wants for this method.
         let derived = derive(context.schema, Some(context.identity), edit.clone(), context.visit.now, context.app.random())?;
         let operation = if derived.touches_protected() { Operation::EditProtectedTraits } else { Operation::EditFreeTraits };

@@ -8,7 +8,7 @@ use keyward_model::{
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::payload::Payload;
-use keyward_services::session::session_json;
+use keyward_services::session::{self, session_json};
 use keyward_services::tokens::SessionToken;
 use keyward_services::{App, flow_rows, storage_problem};
 use keyward_store::{Batch, GrantRow, Refusal as Guarded, StoreError};
@@ -131,6 +131,7 @@ async fn prove(
         return Err(Problem::MethodDisabled.into());
     }
     gate::guard(flow.flow_type, visit)?;
+    body.transient_payload(app.config.limits.transient_payload_bytes)?;
     if flow.state == EntryState::PassedChallenge {
         return Err(FormErrors::global(Message::plain(4_010_002)).into());
     }
@@ -206,7 +207,7 @@ async fn sign_in(
                 batch.revoke_other_sessions(identity_id, session.id, now);
                 Event::done(EventKind::SessionsRevoked).identity(identity_id).write(app, &visit.client, now, &mut batch);
             }
-            batch.insert_session(&session, &token.digest(), now);
+            session::insert(app, &session, &token, now, &mut batch);
             let event = Event::done(EventKind::LoginSucceeded).identity(identity_id).session(session.id);
             event.flow(flow.id).method(method.id()).write(app, &visit.client, now, &mut batch);
             session_issued(&session).write(app, &visit.client, now, &mut batch);

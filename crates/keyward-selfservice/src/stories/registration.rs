@@ -7,10 +7,10 @@ use keyward_model::{
     Registration, RegistrationExtra, sort_entry, wire_json,
 };
 use keyward_services::audit::{Event, EventKind};
-use keyward_services::derive::derive;
+use keyward_services::derive::{Bounds, IdentityEdit, derive};
 use keyward_services::payload::Payload;
 use keyward_services::schema::IdentitySchema;
-use keyward_services::session::{serve_identity, session_json};
+use keyward_services::session::{self, serve_identity, session_json};
 use keyward_services::tokens::SessionToken;
 use keyward_services::{App, flow_rows, storage_problem};
 use keyward_store::{Batch, Refusal as Guarded, StoreError};
@@ -126,6 +126,7 @@ async fn apply(
         return Err(Problem::MethodDisabled.into());
     }
     gate::guard(flow.flow_type, visit)?;
+    body.transient_payload(app.config.limits.transient_payload_bytes)?;
     if flow.state == EntryState::PassedChallenge {
         return Err(FormErrors::global(Message::plain(4_010_003)).into());
     }
@@ -142,7 +143,8 @@ async fn apply(
         Err(_) => return Err(FormErrors::global(Message::reason("The address to return to is not allowed.")).into()),
     };
     let applicant = method.apply(&RegistrationContext { app, visit, flow, schema }, body, traits).await?;
-    let derived = derive(schema, None, applicant.edit, visit.now, app.random())?;
+    let edit = IdentityEdit { bounds: Bounds::from(&app.config.limits), ..applicant.edit };
+    let derived = derive(schema, None, edit, visit.now, app.random())?;
     let identity = derived.snapshot();
     let identity_id = identity.identity.id;
 
@@ -153,7 +155,7 @@ async fn apply(
     let issued = hooks.contains(&keyward_config::Hook::Session).then(|| {
         let token = SessionToken::generate(app.random());
         let session = login::new_session(app, visit, identity_id, applicant.proof);
-        batch.insert_session(&session, &token.digest(), now);
+        session::insert(app, &session, &token, now, &mut batch);
         session_issued(&session).write(app, &visit.client, now, &mut batch);
         (session, token)
     });

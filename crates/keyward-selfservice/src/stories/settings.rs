@@ -147,6 +147,7 @@ async fn change(
         return Err(Problem::MethodDisabled.into());
     }
     let context = SettingsContext { app, visit, flow, identity, schema };
+    submit.body.transient_payload(app.config.limits.transient_payload_bytes)?;
     let step = method.decode(&context, submit.body)?;
     if submit.paused.is_none() {
         // A replay was guarded before it was paused, and its token may have been renewed by the re-login.

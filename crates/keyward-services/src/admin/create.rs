@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::bodies::GivenIdentity;
 use super::{Refused, Taken, answer_form, bad_request, find_schema, invalid, taken, words};
 use crate::audit::{Client, Event, EventKind};
-use crate::derive::{Derived, IdentityEdit, derive};
+use crate::derive::{Bounds, Derived, IdentityEdit, derive};
 use crate::{App, storage_problem};
 
 /// The most entries of a batch.
@@ -167,6 +167,7 @@ async fn made(app: &App, given: GivenIdentity) -> Result<Derived, Refused> {
     if let Some(credentials) = given.credentials {
         edit.credentials = credentials.prepare(app).await?.edits(None, now)?;
     }
+    edit.bounds = Bounds::IMPORT;
     derive(schema, None, edit, now, app.random()).map_err(|errors| invalid(&errors))
 }
 

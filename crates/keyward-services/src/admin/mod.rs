@@ -29,7 +29,7 @@ pub use self::sessions::{
 };
 
 use crate::audit::{Client, Event, EventKind};
-use crate::derive::{Derived, IdentityEdit, derive};
+use crate::derive::{Bounds, Derived, IdentityEdit, derive};
 use crate::schema::IdentitySchema;
 use crate::{App, storage_problem};
 
@@ -76,7 +76,7 @@ async fn change(
     loop {
         let found = app.store.find_identity(id).await.map_err(storage_problem)?;
         let before = found.ok_or(Problem::NotFound { reason: None })?;
-        let edit = edit_of(&before)?;
+        let edit = IdentityEdit { bounds: Bounds::IMPORT, ..edit_of(&before)? };
         let schema = find_schema(app, edit.schema_id.as_deref().unwrap_or(&before.identity.schema_id))?;
         let now = app.now();
         let derived = derive(schema, Some(&before), edit, now, app.random()).map_err(|errors| invalid(&errors))?;

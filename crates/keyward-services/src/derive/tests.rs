@@ -275,9 +275,9 @@ fn sizes_are_bounded() {
     for (traits, expected) in [
         (json!({"note": deep}), Some(("traits", 4_000_001))),
         (json!({"note": just}), None),
-        (json!({"note": "x".repeat(MAX_TRAITS)}), Some(("traits", 4_000_001))),
-        (json!({"nick": "x".repeat(MAX_IDENTIFIER + 1)}), Some(("traits.nick", 4_000_017))),
-        (json!({"nick": "x".repeat(MAX_IDENTIFIER)}), None),
+        (json!({"note": "x".repeat(Bounds::default().traits_bytes)}), Some(("traits", 4_000_001))),
+        (json!({"nick": "x".repeat(Bounds::default().identifier_bytes + 1)}), Some(("traits.nick", 4_000_017))),
+        (json!({"nick": "x".repeat(Bounds::default().identifier_bytes)}), None),
         (json!({"email": format!("{}@example.org", "x".repeat(400))}), Some(("traits.email", 4_000_017))),
         (json!({"nick": "ma\u{200d}ra"}), Some(("traits.nick", 4_000_001))),
         (json!([1]), Some(("traits", 4_000_026))),

@@ -14,6 +14,9 @@ declare! { "flows";
         memory, extra, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     UPDATE = "UPDATE flows SET state = $1, expires_at = $2, identity_id = $3, session_id = $4, form = $5, memory = $6, \
         extra = $7, version = version + 1 WHERE id = $8 AND kind = $9 AND version = $10";
+    /// Expired ones come last and therefore go first. Engines differ in how a limit is left out, and nobody has a million flows.
+    DELETE_OLDEST = "DELETE FROM flows WHERE id IN (SELECT id FROM flows WHERE identity_id = $1 AND kind = $2 AND id <> $3 \
+        ORDER BY CASE WHEN expires_at > $4 THEN 0 ELSE 1 END, issued_at DESC, id DESC LIMIT 1000000 OFFSET $5)";
 }
 
 /// A flow as stored.
@@ -103,6 +106,15 @@ impl Batch {
             flow.version,
         ];
         self.push(&INSERT, values, Expect::Rows(1, Refusal::VersionConflict));
+    }
+
+    /// Deletes flows beyond so many that belong to the same identity and are of the same kind as `newest`: expired ones first,
+    /// then the oldest. `newest` stays. A flow that belongs to nobody yet makes nothing go.
+    pub fn delete_oldest_flows(&mut self, newest: &FlowRow, most: u32) {
+        if let Some(identity) = newest.identity_id {
+            let others = i64::from(most.max(1)) - 1;
+            self.push(&DELETE_OLDEST, params![identity, &newest.kind, newest.id, newest.issued_at, others], Expect::Any);
+        }
     }
 
     /// Replaces what can change of a flow, if its version still is `flow.version`, and moves the version on by one.

@@ -53,6 +53,10 @@ declare! { "sessions";
     EXTEND = "UPDATE sessions SET expires_at = $1, updated_at = $2 WHERE id = $3 AND active";
     REVOKE = "UPDATE sessions SET active = FALSE, updated_at = $1 WHERE id = $2 AND identity_id = $3 AND active";
     REVOKE_OTHERS = "UPDATE sessions SET active = FALSE, updated_at = $1 WHERE identity_id = $2 AND id <> $3 AND active";
+    /// Engines differ in how a limit is left out, and nobody has a million sessions.
+    REVOKE_OLDEST = "UPDATE sessions SET active = FALSE, updated_at = $1 WHERE identity_id = $2 AND active AND id IN \
+        (SELECT id FROM sessions WHERE identity_id = $2 AND active AND expires_at > $1 AND id <> $3 \
+        ORDER BY created_at DESC, id DESC LIMIT 1000000 OFFSET $4)";
     DELETE = "DELETE FROM sessions WHERE id = $1 AND identity_id = $2";
     DELETE_ALL = "DELETE FROM sessions WHERE identity_id = $1";
     REVOKE_SOME = "UPDATE sessions SET active = FALSE, updated_at = $1 WHERE id IN \
@@ -233,6 +237,12 @@ impl Batch {
             now,
         ];
         self.push(&INSERT, values, Expect::Rows(1, Refusal::Gone));
+    }
+
+    /// Revokes the oldest live sessions of the identity beyond so many; `newest` is always one of those that stay.
+    pub fn revoke_oldest_sessions(&mut self, newest: &Session, most: u32, now: Time) {
+        let others = i64::from(most.max(1)) - 1;
+        self.push(&REVOKE_OLDEST, params![now, newest.identity_id, newest.id, others], Expect::Any);
     }
 
     /// Records further proofs: a refresh or a step-up. `raised` holds the new proofs, level and times, and the version that

@@ -4,7 +4,7 @@
 mod cleanup;
 mod logs;
 mod metrics;
-mod process;
+pub(crate) mod process;
 mod reload;
 mod shutdown;
 mod startup;
