@@ -333,6 +333,10 @@ fn failure(addresses: &Addresses, kind: Kind, step: Step, scripted: bool, now: T
         Problem::FlowDisabled => {
             Failure::named(StatusCode::BAD_REQUEST, "self_service_flow_disabled", "The administrator has switched this flow off.")
         }
+        Problem::SessionInUse => Failure {
+            message: Some("This is the session in use. Sign out instead.".into()),
+            ..Failure::bare(StatusCode::BAD_REQUEST)
+        },
         Problem::MethodDisabled => Failure::new(StatusCode::NOT_FOUND, "The administrator has switched this method off."),
         Problem::CredentialInQuery => {
             Failure::new(StatusCode::BAD_REQUEST, "A password, code or key must be sent in the body, never in an address.")

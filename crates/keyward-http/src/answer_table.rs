@@ -40,6 +40,7 @@ fn problems(flow_type: FlowType) -> Vec<Problem> {
         Problem::Csrf(CsrfFailure::Mismatch),
         Problem::ReturnToForbidden,
         Problem::FlowDisabled,
+        Problem::SessionInUse,
         Problem::MethodDisabled,
         Problem::CredentialInQuery,
         Problem::BadRequest { reason: text("why") },
@@ -69,6 +70,7 @@ fn problems(flow_type: FlowType) -> Vec<Problem> {
             | Problem::Csrf(_)
             | Problem::ReturnToForbidden
             | Problem::FlowDisabled
+            | Problem::SessionInUse
             | Problem::MethodDisabled
             | Problem::CredentialInQuery
             | Problem::BadRequest { .. }

@@ -126,18 +126,16 @@ pub(crate) fn csrf_details(failure: CsrfFailure, scripted: bool) -> Map<String, 
         (_, false) => "Cookies must be allowed, and a server that forwards the form must forward the cookies too.",
     };
     let reason = match failure {
-        CsrfFailure::NoCookies => Some("The request carries no cookies."),
-        CsrfFailure::NoCsrfCookie => Some("The request carries cookies, but not the one that belongs to the form."),
-        CsrfFailure::NoToken => None,
-        CsrfFailure::Mismatch => Some("The form's token belongs to another cookie or another session."),
-        CsrfFailure::CrossSite => Some("The request was started by a page of another site."),
+        CsrfFailure::NoCookies => "The request carries no cookies.",
+        CsrfFailure::NoCsrfCookie => "The request carries cookies, but not the one that belongs to the form.",
+        CsrfFailure::NoToken => "The body has no csrf_token.",
+        CsrfFailure::Mismatch => "The form's token belongs to another cookie or another session.",
+        CsrfFailure::CrossSite => "The request was started by a page of another site.",
     };
     let mut details = Map::new();
     details.insert("docs".to_owned(), json!("docs/csrf.md"));
     details.insert("hint".to_owned(), json!(hint));
-    if let Some(reason) = reason {
-        details.insert("reject_reason".to_owned(), json!(reason));
-    }
+    details.insert("reject_reason".to_owned(), json!(reason));
     details
 }
 

@@ -56,6 +56,8 @@ pub enum Problem {
     ReturnToForbidden,
     /// The whole flow is switched off.
     FlowDisabled,
+    /// The session in use cannot be ended by its id: that is what signing out is for.
+    SessionInUse,
     /// The method is switched off.
     MethodDisabled,
     /// A password or code stood in an address.

@@ -47,9 +47,8 @@ impl SettingsMethod for Profile {
     }
 
     fn echo(&self, context: &SettingsContext<'_>, body: &Payload) -> Vec<(String, Value)> {
-        // What was emptied is shown empty, not as it is stored.
-        let shown = |value: Option<Value>| value.unwrap_or_else(|| Value::String(String::new()));
-        super::echo_traits(context.schema, body).into_iter().map(|(name, value)| (name, shown(value))).collect()
+        // What was emptied or left out is shown empty, not as it is stored.
+        super::echo_traits(context.schema, body).into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect()
     }
 }
 

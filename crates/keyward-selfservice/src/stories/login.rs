@@ -106,7 +106,11 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
     };
     match prove(app, visit, &mut flow, method, &body).await {
         Ok(signed_in) => Ok(Outcome::Done(signed_in)),
-        Err(Refusal::Form(errors)) => refuse(app, visit, flow, Some(method), errors, method.echo(&body)).await,
+        Err(Refusal::Form(errors)) => {
+            // Somebody was proved and is refused all the same: what was typed is not at fault, and starts over.
+            let echo = if flow.extra.active.is_some() { Vec::new() } else { method.echo(&body) };
+            refuse(app, visit, flow, Some(method), errors, echo).await
+        }
         Err(Refusal::Problem(Problem::TooManyAttempts { retry_after })) => {
             throttle(app, visit, flow, method, retry_after, method.echo(&body)).await
         }

@@ -74,7 +74,7 @@ pub async fn revoke(app: &App, visit: &Visit, id: Option<SessionId>) -> Result<(
     let id = id.ok_or_else(|| Problem::BadRequest { reason: "The session id is not a UUID.".to_owned() })?;
     let own = &active.session;
     if id == own.id {
-        return Err(Problem::BadRequest { reason: "This is the session in use. Sign out instead.".to_owned() });
+        return Err(Problem::SessionInUse);
     }
     let mut batch = Batch::new();
     batch.revoke_session(own.identity_id, id, visit.now);
