@@ -171,7 +171,7 @@ pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
     ("security.factor_changes_require_aal2", Bool, Used),
     ("security.limits.{sessions_per_identity,flows_per_identity}", Int(1, 1_000_000), Used),
     // The protocol layer itself reads no more than this.
-    ("security.limits.{cookies,headers}", Int(10, 256), Used),
+    ("security.limits.{cookies,headers}", Int(10, 128), Used),
     ("security.limits.{header_bytes,url_bytes}", Int(1_024, 48 * 1_024), Used),
     ("security.limits.identifier_bytes", Int(64, 4_096), Used),
     ("security.limits.{transient_payload_bytes,traits_bytes}", Int(0, 1 << 24), Used),

@@ -2,6 +2,8 @@
 //! [`crate::caller`] asks them once per request, the answer table uses the verdicts.
 //! Pure text in, truth values out; knows neither flows nor statuses.
 
+use std::cmp::Reverse;
+
 /// What a request says about the answers it can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wants {
@@ -66,21 +68,19 @@ fn quality(text: &str) -> u16 {
 /// `None` when nothing fits. Unlike RFC 9110 a wildcard may raise an offer that is named with a lower quality: this is how
 /// the reference server reads the header, and clients were written against it.
 fn pick<'a>(accept: &str, offers: &[&'a str]) -> Option<&'a str> {
-    let mut best: Option<(u16, u8, &'a str)> = None;
-    for offer in offers {
-        for range in ranges(accept).filter(|range| range.quality > 0) {
+    let mut best: Option<(u16, u8, Reverse<usize>)> = None;
+    for range in ranges(accept).filter(|range| range.quality > 0) {
+        for (place, offer) in offers.iter().enumerate() {
             let exactness = match range.name.strip_suffix('*') {
                 Some("*/") => 1,
                 Some(kind) if kind.ends_with('/') && offer.starts_with(kind) => 2,
                 _ if range.name.eq_ignore_ascii_case(offer) => 3,
                 _ => continue,
             };
-            if best.is_none_or(|(quality, known, _)| (range.quality, exactness) > (quality, known)) {
-                best = Some((range.quality, exactness, offer));
-            }
+            best = best.max(Some((range.quality, exactness, Reverse(place))));
         }
     }
-    best.map(|(_, _, offer)| offer)
+    best.and_then(|(_, _, Reverse(place))| offers.get(place).copied())
 }
 
 #[cfg(test)]

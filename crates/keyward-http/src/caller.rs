@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use axum::response::Response;
+use http::header::{AsHeaderName, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use keyward_model::{FlowId, FlowType, Lang, Problem, Time};
 use keyward_selfservice::{Client, Guard, Visit};
@@ -31,6 +32,8 @@ const MOST_SESSION_COOKIES: usize = 4;
 /// The right one may stand behind one that was planted or left over from another path; beyond these nobody looks.
 const MOST_CONTINUITY_COOKIES: usize = 4;
 
+const SESSION_TOKEN: HeaderName = HeaderName::from_static("x-session-token");
+
 /// One request, before anybody looked at the database.
 pub(crate) struct Caller {
     known: Arc<Known>,
@@ -39,7 +42,6 @@ pub(crate) struct Caller {
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) query: Query,
-    pub(crate) wants: Wants,
     peer: Option<SocketAddr>,
     /// The outer CSRF layer leaves this path alone.
     pub(crate) exempt: bool,
@@ -69,7 +71,6 @@ pub(crate) struct Who {
 
 impl Caller {
     pub(crate) fn new(known: Arc<Known>, method: Method, uri: Uri, headers: HeaderMap, peer: Option<SocketAddr>) -> Self {
-        let wants = Wants::read(client::text(&headers, "accept"), client::text(&headers, "content-type"));
         let sent_csrf = cookies::pairs(headers.get_all(header::COOKIE).iter())
             .filter(|(name, _)| *name == known.site.csrf_cookie)
             .find_map(|(_, value)| CsrfCookie::parse(value));
@@ -82,7 +83,6 @@ impl Caller {
             method,
             uri,
             headers,
-            wants,
             peer,
             sent_csrf,
         }
@@ -97,8 +97,13 @@ impl Caller {
     }
 
     /// The value of a header, when it is text.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         client::text(&self.headers, name)
+    }
+
+    /// What the client can read.
+    pub(crate) fn wants(&self) -> Wants {
+        Wants::read(self.header(header::ACCEPT), self.header(header::CONTENT_TYPE))
     }
 
     /// The first cookie of that name.
@@ -111,7 +116,7 @@ impl Caller {
     }
 
     /// `X-Request-Id`, when it is usable.
-    pub(crate) fn request_id(&self) -> Option<String> {
+    pub(crate) fn request_id(&self) -> Option<&str> {
         client::request_id(&self.headers)
     }
 
@@ -161,7 +166,7 @@ impl Caller {
     /// # Errors
     /// When the database does not answer.
     pub(crate) async fn who(&self) -> Result<Who, StoreError> {
-        if let Some(token) = self.header("x-session-token") {
+        if let Some(token) = self.header(SESSION_TOKEN) {
             return self.by_token(SessionToken::parse(token), Source::Header).await;
         }
         let name = self.site().session_cookie.as_str();
@@ -240,7 +245,7 @@ impl Caller {
     }
 
     pub(crate) fn refusal_door(&self) -> Door {
-        if self.wants.json { Door::Spa } else { Door::Html }
+        if self.wants().json { Door::Spa } else { Door::Html }
     }
 
     /// A script sent the request, as far as the browser says.
@@ -257,7 +262,7 @@ impl Caller {
             success: match step {
                 Step::Fetch => Door::Spa,
                 Step::Init if api_init => Door::Api,
-                Step::Init | Step::Submit if self.wants.json_success => Door::Spa,
+                Step::Init | Step::Submit if self.wants().json_success => Door::Spa,
                 Step::Init | Step::Submit => Door::Html,
             },
             refusal,

@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use http::header::{AsHeaderName, HeaderName};
 use http::{HeaderMap, Uri};
 use keyward_config::Network;
 use keyward_selfservice::Client;
@@ -16,9 +17,10 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 /// The longest `User-Agent` that is kept, in bytes.
 const LONGEST_USER_AGENT: usize = 512;
 const LONGEST_REQUEST_ID: usize = 128;
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A header as text; absent, empty and unreadable values are `None`.
-pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// A header as text; absent, empty and unreadable values are `None`. A [`HeaderName`] is found faster than a `&str`.
+pub(crate) fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|value| !value.is_empty())
 }
 
@@ -41,13 +43,13 @@ pub(crate) fn client(headers: &HeaderMap, peer: Option<SocketAddr>, trusted: &[N
         address: forwarded.or_else(|| peer.map(|peer| peer.to_string())),
         user_agent: headers.get(http::header::USER_AGENT).map(|value| cut(&String::from_utf8_lossy(value.as_bytes()))),
         location: cut(&parts.join(", ")),
-        request_id: request_id(headers),
+        request_id: request_id(headers).map(str::to_owned),
     }
 }
 
 /// `X-Request-Id`, when it is short and printable.
-pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
-    text(headers, "x-request-id").filter(|id| id.len() <= LONGEST_REQUEST_ID).map(str::to_owned)
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
+    text(headers, REQUEST_ID).filter(|id| id.len() <= LONGEST_REQUEST_ID)
 }
 
 fn cut(text: &str) -> String {

@@ -3,16 +3,18 @@
 //! [`crate::router`] lays it around all routes; it makes the [`Caller`] that handlers receive.
 //! Knows paths only to tell which are exempt from the CSRF layer.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
-use http::header::{COOKIE, SET_COOKIE};
+use http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use http::{HeaderMap, StatusCode, Uri};
 use keyward_config::Limits;
 use keyward_model::{CsrfFailure, Problem};
@@ -38,7 +40,7 @@ pub(crate) async fn public(State(front): State<Arc<Front>>, request: Request, ne
     }
     let limits = &known.app.config.limits;
     if let Some(failure) = too_large(&parts.uri, &parts.headers, limits, limits.url_bytes) {
-        return finish(fail(&failure, request_id(&parts.headers).as_deref()), known.site.https);
+        return finish(fail(&failure, request_id(&parts.headers)), known.site.https);
     }
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
     let caller =
@@ -68,7 +70,7 @@ pub(crate) async fn admin(State(front): State<Arc<Front>>, request: Request, nex
     let (mut parts, request_body) = request.into_parts();
     let mut answer = if let Some(failure) = too_large(&parts.uri, &parts.headers, &known.app.config.limits, LONGEST_ADMIN_ADDRESS)
     {
-        fail(&failure, request_id(&parts.headers).as_deref())
+        fail(&failure, request_id(&parts.headers))
     } else {
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
         let headers = std::mem::take(&mut parts.headers);
@@ -99,7 +101,7 @@ fn too_large(uri: &Uri, headers: &HeaderMap, limits: &Limits, longest_address: u
 
 /// What is refused before any route is looked at. Gives the body back, read or not.
 async fn admit(caller: &Caller, request_body: Body) -> Result<Body, Response> {
-    if caller.uri.path().contains("//") {
+    if caller.uri.path().as_bytes().windows(2).any(|pair| pair == b"//") {
         return Err(Reply::not_found().send(caller).await);
     }
     if let Some(name) = caller.query.repeated() {
@@ -113,7 +115,7 @@ async fn admit(caller: &Caller, request_body: Body) -> Result<Body, Response> {
         Ok(bytes) => bytes,
         Err(problem) => return Err(caller.refuse(problem).await),
     };
-    let payload = body::parse(text(&caller.headers, "content-type").unwrap_or_default(), &bytes).ok();
+    let payload = body::parse(text(&caller.headers, CONTENT_TYPE).unwrap_or_default(), &bytes).ok();
     let token = caller.header("x-csrf-token").or_else(|| payload.as_ref().and_then(|payload| payload.csrf_token()));
     match check(caller, token).await {
         Ok(()) => Ok(Body::from(bytes)),
@@ -132,14 +134,16 @@ async fn check(caller: &Caller, token: Option<&str>) -> Result<(), Problem> {
 /// Runs the handler; a panic costs its own request only.
 async fn run(caller: &Caller, next: Next, request: Request) -> Response {
     // Every line that is written on the way carries the id of its request.
-    let id = caller.request_id().unwrap_or_else(next_id);
-    let span = tracing::info_span!("request", id);
+    let span = {
+        let id = caller.request_id().map_or_else(|| Cow::Owned(next_id()), Cow::Borrowed);
+        tracing::info_span!("request", id = &*id)
+    };
     match AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await {
         Ok(answer) => answer,
         Err(_) => {
             // The panic hook has written the cause, together with the id.
             tracing::error!(method = %caller.method, path = caller.uri.path(), "a request panicked");
-            fail(&Failure::bare(StatusCode::INTERNAL_SERVER_ERROR), caller.request_id().as_deref())
+            fail(&Failure::bare(StatusCode::INTERNAL_SERVER_ERROR), caller.request_id())
         }
     }
 }
@@ -147,11 +151,20 @@ async fn run(caller: &Caller, next: Next, request: Request) -> Response {
 /// Tells the log lines of one process's requests apart; no secret, so counting is enough and costs no system call.
 fn next_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    format!("{:x}-{:x}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    // Asking for the process's number is a system call.
+    static PROCESS: LazyLock<String> = LazyLock::new(|| format!("{:x}-", std::process::id()));
+    let mut id = String::with_capacity(32);
+    id.push_str(&PROCESS);
+    // Writing to a string cannot fail.
+    let _ = write!(id, "{:x}", COUNT.fetch_add(1, Ordering::Relaxed));
+    id
 }
 
 /// One line for each request. Never the query: it may hold tokens.
 fn log(caller: &Caller, answer: &Response, quiet_health: bool) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
     let path = caller.uri.path();
     if quiet_health && path.contains("/health/") {
         return;

@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
 use keyward_model::Time;
 use keyward_services::App;
@@ -204,15 +203,19 @@ pub(crate) struct Measuring {
     pub(crate) port: Port,
 }
 
-/// Lies outside of everything else around the routes.
-pub(crate) async fn measure(State(measuring): State<Measuring>, request: Request, next: Next) -> Response {
+/// Counts and times an answer. Lies outside of everything else around the routes, inside the same layer as
+/// [`crate::front`]: a layer of its own would cost every request a few allocations.
+pub(crate) async fn measure<F>(measuring: &Measuring, request: Request, answer: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     let started = Instant::now();
     // Known paths only: what strangers type must not become a label.
     let handles = match request.extensions().get::<MatchedPath>() {
         Some(path) => measuring.telemetry.route(measuring.port, path.as_str()),
         None => measuring.telemetry.route(measuring.port, "none"),
     };
-    let answer = next.run(request).await;
+    let answer = answer(request).await;
     let class = usize::from(answer.status().as_u16() / 100).wrapping_sub(1);
     if let Some(counter) = handles.classes.get(class) {
         counter.increment(1);

@@ -68,6 +68,9 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const ERROR_ID: HeaderName = HeaderName::from_static("ory-error-id");
 
+/// What handlers, [`crate::headers`] and the router add to an answer, so that the map is made in its final size.
+const USUAL_HEADERS: usize = 12;
+
 impl Reply {
     pub(crate) const fn new(status: StatusCode, content: Content) -> Self {
         Self {
@@ -130,10 +133,11 @@ impl Reply {
 
     /// Writes the answer down. Errors for the error page are stored here; when that fails they are told directly.
     pub(crate) async fn send(self, caller: &Caller) -> Response {
-        let request_id = caller.request_id();
         let content = match self.content {
             Content::ErrorPage(failure) => {
-                match error_store::put(caller.app(), &failure.error(request_id.as_deref()), caller.now).await {
+                let error = failure.error(caller.request_id());
+                // Boxed, because hardly any answer needs it and the futures of all would hold its space.
+                match Box::pin(error_store::put(caller.app(), &error, caller.now)).await {
                     Ok(id) => Content::Redirect(with_query(&caller.site().addresses.error_ui, &[("id", &id.to_string())])),
                     Err(error) => {
                         tracing::warn!(%error, "an error could not be stored for its page");
@@ -144,7 +148,7 @@ impl Reply {
             content => content,
         };
         let status = if let Content::Failure(failure) = &content { failure.status } else { self.status };
-        let mut response = write(status, content, &caller.method, request_id.as_deref());
+        let mut response = write(status, content, caller);
         for cookie in self.cookies {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
@@ -163,17 +167,18 @@ impl Reply {
     }
 }
 
-fn write(status: StatusCode, content: Content, method: &Method, request_id: Option<&str>) -> Response {
+fn write(status: StatusCode, content: Content, caller: &Caller) -> Response {
     let (kind, body) = match content {
         Content::Nothing => (None, Body::empty()),
         Content::Json(json) => (Some(JSON), Body::from(json)),
         Content::Text(text) => (Some(TEXT), Body::from(text)),
         Content::Html(html) => (Some(HTML), Body::from(html)),
-        Content::Redirect(location) => return redirect(status, &location, method),
-        Content::Failure(failure) | Content::ErrorPage(failure) => return fail(&failure, request_id),
+        Content::Redirect(location) => return redirect(status, &location, &caller.method),
+        Content::Failure(failure) | Content::ErrorPage(failure) => return fail(&failure, caller.request_id()),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
+    response.headers_mut().reserve(USUAL_HEADERS);
     if let Some(kind) = kind {
         response.headers_mut().insert(CONTENT_TYPE, kind);
     }

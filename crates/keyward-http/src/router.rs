@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Extension;
+use axum::extract::{Extension, Request, State};
 use axum::http::uri::{PathAndQuery, Uri};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use http::{Request, StatusCode};
+use http::StatusCode;
 use tower::ServiceExt;
 
 use crate::caller::Caller;
@@ -29,8 +29,7 @@ pub(crate) fn public_router_with(state: AppState, telemetry: Arc<Telemetry>) -> 
     public::routes()
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(Front::new(state), front::public))
-        .layer(from_fn_with_state(Measuring { telemetry, port: Port::Public }, measure))
+        .layer(from_fn_with_state(Entry::new(state, telemetry, Port::Public), enter_public))
 }
 
 /// Everything that operators may ask. Never reachable from outside: nobody is asked who they are here.
@@ -45,11 +44,31 @@ pub(crate) fn admin_router_with(state: AppState, telemetry: Arc<Telemetry>) -> R
     let routes = admin::routes()
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(Front::new(state), front::admin))
-        .layer(Extension(Arc::clone(&telemetry)))
-        .layer(from_fn_with_state(Measuring { telemetry, port: Port::Admin }, measure));
+        .layer(from_fn_with_state(Entry::new(state, Arc::clone(&telemetry), Port::Admin), enter_admin))
+        .layer(Extension(telemetry));
     // The path has to be complete before a route is chosen.
     Router::new().fallback_service(routes.map_request(complete_path))
+}
+
+/// What the one layer around all routes of a port works with.
+#[derive(Clone)]
+struct Entry {
+    front: Arc<Front>,
+    measuring: Measuring,
+}
+
+impl Entry {
+    fn new(state: AppState, telemetry: Arc<Telemetry>, port: Port) -> Self {
+        Self { front: Front::new(state), measuring: Measuring { telemetry, port } }
+    }
+}
+
+async fn enter_public(State(entry): State<Entry>, request: Request, next: Next) -> Response {
+    measure(&entry.measuring, request, |request| front::public(State(entry.front.clone()), request, next)).await
+}
+
+async fn enter_admin(State(entry): State<Entry>, request: Request, next: Next) -> Response {
+    measure(&entry.measuring, request, |request| front::admin(State(entry.front.clone()), request, next)).await
 }
 
 /// Counts that nobody else sees.
@@ -65,7 +84,7 @@ async fn wrong_method(Extension(caller): Extension<Arc<Caller>>) -> Response {
     Reply::new(StatusCode::METHOD_NOT_ALLOWED, Content::Text("405 method not allowed\n")).send(&caller).await
 }
 
-fn complete_path<B>(mut request: Request<B>) -> Request<B> {
+fn complete_path<B>(mut request: http::Request<B>) -> http::Request<B> {
     let path = request.uri().path();
     if path != "/admin" && !path.starts_with("/admin/") {
         let text = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);

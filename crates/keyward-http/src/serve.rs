@@ -26,6 +26,9 @@ use crate::router::{admin_router_with, public_router_with, unwatched};
 use crate::state::AppState;
 use crate::tls::TlsKeys;
 
+/// More than the router admits, so that it is the one that refuses; the protocol layer sets up space for so many with
+/// every request.
+const MOST_FIELDS: usize = 128;
 const HEADER_PATIENCE: Duration = Duration::from_secs(5);
 /// How long open requests may take to finish once the end was announced.
 const FAREWELL: Duration = Duration::from_secs(120);
@@ -172,7 +175,12 @@ where
 
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_PATIENCE).max_headers(256).max_buf_size(64 * 1_024);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_PATIENCE)
+        .max_headers(MOST_FIELDS)
+        .max_buf_size(64 * 1_024);
     builder
         .http2()
         .timer(TokioTimer::new())

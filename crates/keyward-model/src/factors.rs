@@ -82,28 +82,42 @@ impl CredentialType {
     }
 }
 
-/// Counts of what an identity can prove itself with. Stored with the identity, so that a gate needs no credential rows.
+/// Counts of what an identity can prove itself with. Stored with the identity, so that a gate needs no credential rows;
+/// most are zero and left out, because every request with a session reads them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Factors {
     /// 1 when a usable password hash with an identifier exists.
+    #[serde(skip_serializing_if = "is_zero")]
     pub password: u32,
     /// 1 when an authenticator app is enrolled.
+    #[serde(skip_serializing_if = "is_zero")]
     pub totp: u32,
     /// Unused backup codes that the person asked for.
+    #[serde(skip_serializing_if = "is_zero")]
     pub lookup_secret: u32,
     /// Unused backup codes handed out together with an authenticator app; alone they are no second factor.
+    #[serde(skip_serializing_if = "is_zero")]
     pub companion_codes: u32,
     /// Security keys (second factor).
+    #[serde(skip_serializing_if = "is_zero")]
     pub webauthn: u32,
     /// Passwordless WebAuthn keys (first factor).
+    #[serde(skip_serializing_if = "is_zero")]
     pub webauthn_passwordless: u32,
     /// Passkeys (first factor).
+    #[serde(skip_serializing_if = "is_zero")]
     pub passkey: u32,
     /// Provider links without an organization.
+    #[serde(skip_serializing_if = "is_zero")]
     pub oidc: u32,
     /// Addresses that can receive sign-in codes.
+    #[serde(skip_serializing_if = "is_zero")]
     pub code: u32,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// The two configuration switches that change how addresses for codes count.

@@ -223,8 +223,8 @@ impl Serialize for WireIdentity<'_> {
 /// served, and a later change of the address must not need a rewrite of every row.
 const PUBLIC_BASE_PLACEHOLDER: &str = "\u{1}";
 
-/// The same as it stands in JSON text, with the member that it opens.
-const STORED_SCHEMA_URL: &str = "\"schema_url\":\"\\u0001/";
+/// What stands before it in JSON text, and it itself with what follows.
+const STORED_SCHEMA_URL: (&str, &str) = ("\"schema_url\":\"", "\\u0001/");
 
 /// `<public>/schemas/<unpadded base64url of the schema id>`.
 pub fn schema_url(public_base: &str, schema_id: &str) -> String {
@@ -249,10 +249,15 @@ pub fn wire_json(identity: &Identity) -> String {
 pub fn serve_wire_json(stored: &str, public_base: &str, answer: &mut String) {
     // The members before `schema_url` hold no text that a person chooses freely (`external_id` and `schema_id` are the
     // operator's, and quotes in them are escaped), so the first occurrence is the one that `wire_json` wrote.
-    match stored.split_once(STORED_SCHEMA_URL) {
+    let (member, placeholder) = STORED_SCHEMA_URL;
+    // Looking for single backslashes is cheap, and hardly any stand before this one.
+    let found = stored.match_indices('\\').find_map(|(at, _)| {
+        let (before, rest) = stored.split_at(at);
+        rest.strip_prefix(placeholder).filter(|_| before.ends_with(member)).map(|after| (before, after))
+    });
+    match found {
         Some((before, after)) => {
             answer.push_str(before);
-            answer.push_str("\"schema_url\":\"");
             answer.push_str(public_base.trim_end_matches('/'));
             answer.push('/');
             answer.push_str(after);

@@ -2,8 +2,9 @@
 //! Stories ask here who is signed in; `http` passes tokens in and never looks at rows.
 //! Knows no cookies: a token is a token, wherever it travelled.
 
-use keyward_model::{Aal, AuthMethod, Device, Factors, IdentityState, Secret, Session, Time, serve_wire_json};
-use serde::Serialize;
+use std::fmt::Write as _;
+
+use keyward_model::{Factors, IdentityState, Secret, Session, Time, serve_wire_json};
 
 use crate::App;
 use crate::tokens::SessionToken;
@@ -51,37 +52,23 @@ pub fn serve_identity(stored: &str, public_base: &str) -> String {
 /// `identity` is the stored public form; `None` gives `null` (a session too weak to show whose it is).
 /// `active` is what the caller found out: the stored flag, expiry and the identity's state together.
 pub fn session_json(session: &Session, active: bool, identity: Option<&str>, public_base: &str) -> String {
-    #[derive(Serialize)]
-    struct Head<'a> {
-        id: keyward_model::SessionId,
-        active: bool,
-        expires_at: Time,
-        authenticated_at: Time,
-        authenticator_assurance_level: Aal,
-        authentication_methods: &'a [AuthMethod],
-        issued_at: Time,
-    }
-    let head = Head {
-        id: session.id,
-        active,
-        expires_at: session.expires_at,
-        authenticated_at: session.authenticated_at,
-        authenticator_assurance_level: session.aal,
-        authentication_methods: &session.methods,
-        issued_at: session.issued_at,
-    };
-    let devices: &[Device] = &session.devices;
-    let mut json = String::with_capacity(768 + identity.map_or(0, str::len));
+    let Session { id, expires_at, authenticated_at, issued_at, .. } = session;
+    let aal = session.aal.as_str();
     // Serialising plain structs of strings and numbers cannot fail; an empty text would be caught by every client.
-    json.push_str(&serde_json::to_string(&head).unwrap_or_default());
-    json.pop();
-    json.push_str(",\"identity\":");
+    let methods = serde_json::to_string(&session.methods).unwrap_or_default();
+    let devices = serde_json::to_string(&session.devices).unwrap_or_default();
+    let fixed = 384 + public_base.len();
+    let mut json = String::with_capacity(fixed + methods.len() + devices.len() + identity.map_or(0, str::len));
+    // Ids, times and levels hold nothing that JSON escapes, and writing to a string cannot fail.
+    let _ = write!(json, r#"{{"id":"{id}","active":{active},"expires_at":"{expires_at}","#);
+    let _ = write!(json, r#""authenticated_at":"{authenticated_at}","authenticator_assurance_level":"{aal}","#);
+    let _ = write!(json, r#""authentication_methods":{methods},"issued_at":"{issued_at}","identity":"#);
     match identity {
         Some(stored) => serve_wire_json(stored, public_base, &mut json),
         None => json.push_str("null"),
     }
     json.push_str(",\"devices\":");
-    json.push_str(&serde_json::to_string(devices).unwrap_or_default());
+    json.push_str(&devices);
     json.push('}');
     json
 }

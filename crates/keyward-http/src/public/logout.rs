@@ -42,7 +42,7 @@ async fn finish(Extension(caller): Called) -> Result<Response, Response> {
         Ok(location) => location,
         Err(problem) => return Ok(call.refuse(problem).await),
     };
-    let reply = if call.caller.wants.json {
+    let reply = if call.caller.wants().json {
         Reply::empty(StatusCode::NO_CONTENT)
     } else {
         Reply::redirect(StatusCode::SEE_OTHER, location)
