@@ -85,8 +85,9 @@ pub(crate) fn resolve(root: &Node, flags: &Flags, report: &mut Report) -> Option
     let admin = listener(reader, "admin", 4434, dev, flags, report);
     let secrets = secrets(reader, dev, report);
     let hashers = hashers(reader, dev, flags, report);
-    let cookies = cookies(reader, "cookies", &Cookies { domain: None, path: "/".into(), same_site: SameSite::Lax, secure: !dev });
-    let session = session(reader, &cookies, public.as_ref(), report);
+    let common = Cookies { domain: None, path: "/".into(), same_site: SameSite::Lax, secure: !dev };
+    let cookies = cookies(reader, "cookies", &common, dev, report);
+    let session = session(reader, &cookies, public.as_ref(), dev, report);
     if let Some(public) = &public {
         plain_http(public, cookies.secure || session.cookie.secure, reader, report);
     }
@@ -376,7 +377,7 @@ fn hashers(reader: Reader<'_>, dev: bool, flags: &Flags, report: &mut Report) ->
     }
 }
 
-fn cookies(reader: Reader<'_>, block: &str, otherwise: &Cookies) -> Cookies {
+fn cookies(reader: Reader<'_>, block: &str, otherwise: &Cookies, dev: bool, report: &mut Report) -> Cookies {
     let key = |last: &str| format!("{block}.{last}");
     let secure = reader.flag(&key("secure")).unwrap_or(otherwise.secure);
     let same_site = match reader.text(&key("same_site")) {
@@ -385,6 +386,16 @@ fn cookies(reader: Reader<'_>, block: &str, otherwise: &Cookies) -> Cookies {
         Some("None") => SameSite::None,
         _ => otherwise.same_site,
     };
+    if same_site == SameSite::None && !secure {
+        let named = key(if reader.node(&key("same_site")).is_some() { "same_site" } else { "secure" });
+        if dev {
+            let message = "browsers drop cookies with SameSite=None that are not Secure; Lax is used instead";
+            report.warn(WarningKind::Advice, &reader.place(&named), named, message);
+        } else {
+            let message = format!("browsers drop cookies with SameSite=None that are not Secure; {block}.secure has to be true");
+            report.refuse(&reader.place(&named), named, message);
+        }
+    }
     Cookies {
         domain: reader
             .text(&key("domain"))
@@ -397,9 +408,9 @@ fn cookies(reader: Reader<'_>, block: &str, otherwise: &Cookies) -> Cookies {
     }
 }
 
-fn session(reader: Reader<'_>, shared: &Cookies, public: Option<&Listener>, report: &mut Report) -> Session {
+fn session(reader: Reader<'_>, shared: &Cookies, public: Option<&Listener>, dev: bool, report: &mut Report) -> Session {
     let lifespan = reader.span("session.lifespan", Span::hours(24));
-    let cookie = cookies(reader, "session.cookie", shared);
+    let cookie = cookies(reader, "session.cookie", shared, dev, report);
     for (key, domain) in [("cookies.domain", &shared.domain), ("session.cookie.domain", &cookie.domain)] {
         let host = public.and_then(|public| public.base_url.url().host_str());
         if let (Some(domain), Some(host), Some(_)) = (domain, host, reader.node(key)) {

@@ -25,6 +25,8 @@ pub enum ReturnToForbidden {
 pub struct ReturnUrls {
     default: Url,
     allowed: Vec<Rule>,
+    /// As they were written.
+    entries: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -57,14 +59,20 @@ impl ReturnUrls {
     /// An empty list: only `<public>/self-service` is allowed. Relative values are completed from `default`.
     pub(crate) fn new(default: Url, public: &BaseUrl) -> Self {
         let own = Url::parse(&public.join("/self-service")).unwrap_or_else(|_| public.url().clone());
-        Self { default, allowed: vec![Rule::exact(&own)] }
+        Self { default, allowed: vec![Rule::exact(&own)], entries: Vec::new() }
     }
 
     /// Adds an entry of the list; the error says why it cannot be obeyed.
     pub(crate) fn allow(&mut self, entry: &str, insecure: bool) -> Result<(), String> {
         let rule = Rule::parse(entry, &self.default, insecure)?;
         self.allowed.push(rule);
+        self.entries.push(entry.to_owned());
         Ok(())
+    }
+
+    /// The entries of the list as the operator wrote them.
+    pub fn entries(&self) -> &[String] {
+        &self.entries
     }
 
     /// The address to use for a `return_to` parameter: `None` when there was none (or an empty one), the absolute URL when it
@@ -122,6 +130,14 @@ impl ReturnUrls {
         };
         (plain_host && !url.cannot_be_a_base()).then_some(url)
     }
+}
+
+/// What somebody meant who wrote a star into a path, where it stands for itself: everything below the last slash before it.
+/// `None` when there is no such star.
+pub(crate) fn meant_by_star(entry: &str) -> Option<&str> {
+    let path = entry.find("://").map_or(0, |end| entry[end + 3..].find('/').map_or(entry.len(), |at| end + 3 + at));
+    let star = path + entry[path..].split(['?', '#']).next()?.find('*')?;
+    entry[..star].rfind('/').map(|slash| &entry[..=slash])
 }
 
 fn without_port(authority: &str) -> &str {
@@ -275,5 +291,25 @@ fn is_below(path: &str, prefix: &str) -> bool {
     match path.strip_prefix(prefix) {
         Some(rest) => rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'),
         None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::meant_by_star;
+
+    #[test]
+    fn a_star_in_a_path_is_recognised() {
+        for (entry, meant) in [
+            ("https://app.example.org/*", Some("https://app.example.org/")),
+            ("https://app.example.org/a/b*", Some("https://app.example.org/a/")),
+            ("https://*.example.org/a/*", Some("https://*.example.org/a/")),
+            ("/dashboard/*", Some("/dashboard/")),
+            ("https://*.example.org", None),
+            ("https://app.example.org/?x=*", None),
+            ("https://app.example.org", None),
+        ] {
+            assert_eq!(meant_by_star(entry), meant, "{entry}");
+        }
     }
 }

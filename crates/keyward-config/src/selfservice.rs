@@ -14,7 +14,7 @@ use crate::methods::{
 };
 use crate::report::{Report, WarningKind};
 use crate::resolve::Reader;
-use crate::return_to::ReturnUrls;
+use crate::return_to::{ReturnUrls, meant_by_star};
 use crate::settings::{
     After, AfterMethod, BaseUrl, Flow, Flows, LogoutFlow, MailedFlow, MailedStrategy, PageAddress, RawSettings, Reauthentication,
     RegistrationFlow, Selfservice, SettingsFlow,
@@ -40,8 +40,12 @@ pub(crate) fn resolve(reader: Reader<'_>, public: &BaseUrl, insecure: bool, repo
     let list = ["selfservice.allowed_return_urls", "selfservice.whitelisted_return_urls"];
     if let Some((key, node)) = list.iter().find_map(|key| reader.node(key).map(|node| (key, node))) {
         for (index, item) in node.items().iter().enumerate() {
-            if let Some(Err(message)) = item.as_text().map(|entry| return_urls.allow(entry, insecure)) {
+            let Some(entry) = item.as_text() else { continue };
+            if let Err(message) = return_urls.allow(entry, insecure) {
                 report.refuse(&item.at, format!("{key}.{index}"), message);
+            } else if let Some(meant) = meant_by_star(entry) {
+                let message = format!("in a path * stands for itself; write {meant} for everything below it");
+                report.warn(WarningKind::Advice, &item.at, format!("{key}.{index}"), message);
             }
         }
     }

@@ -4,7 +4,7 @@
 //! The only place that names a status for a self-service flow; `answer.golden` pins the whole table.
 
 use http::StatusCode;
-use keyward_model::{ContinueWith, FlowId, FlowType, IdentityId, Problem, Time};
+use keyward_model::{Aal, ContinueWith, FlowId, FlowType, IdentityId, Problem, Time};
 use keyward_selfservice::outcome::{IssuedSession, Outcome, Registered, Saved, SignedIn};
 use keyward_selfservice::view::{LoginView, RegistrationView, SettingsView};
 use serde::Serialize;
@@ -245,8 +245,8 @@ fn refuse(addresses: &Addresses, scene: Scene<'_>, problem: &Problem) -> Reply {
         (Door::Html, Problem::Aal2Required { return_to, enrol }, Step::Init | Step::Submit, _) => {
             Reply::redirect(StatusCode::SEE_OTHER, second_factor(addresses, return_to.as_deref(), *enrol))
         }
-        (Door::Html, Problem::RefreshRequired { return_to }, Step::Init | Step::Submit, _) => {
-            Reply::redirect(StatusCode::SEE_OTHER, refresh(addresses, return_to))
+        (Door::Html, Problem::RefreshRequired { return_to, aal }, Step::Init | Step::Submit, _) => {
+            Reply::redirect(StatusCode::SEE_OTHER, refresh(addresses, return_to, *aal))
         }
         (Door::Html, Problem::SessionAlreadyAvailable { location }, Step::Submit, Kind::Registration) => {
             Reply::redirect(StatusCode::FOUND, location.clone())
@@ -288,12 +288,12 @@ fn failure(addresses: &Addresses, kind: Kind, step: Step, scripted: bool, now: T
                 .leading_to(&location);
             if *enrol { told.detail("reason_code", "enrol_second_factor") } else { told }
         }
-        Problem::RefreshRequired { return_to } => Failure::named(
+        Problem::RefreshRequired { return_to, aal } => Failure::named(
             StatusCode::FORBIDDEN,
             "session_refresh_required",
             "The sign-in is too long ago for this change; sign in again.",
         )
-        .leading_to(&refresh(addresses, return_to)),
+        .leading_to(&refresh(addresses, return_to, *aal)),
         Problem::SessionAlreadyAvailable { .. } => {
             Failure::named(StatusCode::BAD_REQUEST, "session_already_available", "Someone is signed in already.")
         }
@@ -325,11 +325,13 @@ fn failure(addresses: &Addresses, kind: Kind, step: Step, scripted: bool, now: T
                 "The request could not be told apart from a forged one.",
             )
         },
-        Problem::ReturnToForbidden => Failure::named(
-            StatusCode::BAD_REQUEST,
-            "self_service_flow_return_to_forbidden",
-            "The return_to address is not in the list of allowed ones.",
-        ),
+        Problem::ReturnToForbidden { return_to, allowed } => {
+            let mut reason = format!("The return_to address {return_to} is not in the list of allowed ones.");
+            if !allowed.is_empty() {
+                reason = format!("{reason} Allowed are: {}.", allowed.join(", "));
+            }
+            Failure::named(StatusCode::BAD_REQUEST, "self_service_flow_return_to_forbidden", reason)
+        }
         Problem::FlowDisabled => {
             Failure::named(StatusCode::BAD_REQUEST, "self_service_flow_disabled", "The administrator has switched this flow off.")
         }
@@ -401,8 +403,10 @@ fn second_factor(addresses: &Addresses, return_to: Option<&str>, enrol: bool) ->
     addresses.init(Kind::Login, &query)
 }
 
-fn refresh(addresses: &Addresses, return_to: &str) -> String {
-    addresses.init(Kind::Login, &[("refresh", "true"), ("return_to", return_to)])
+fn refresh(addresses: &Addresses, return_to: &str, aal: Aal) -> String {
+    let level = (aal > Aal::Aal1).then_some(("aal", aal.as_str()));
+    let query: Vec<_> = level.into_iter().chain([("refresh", "true"), ("return_to", return_to)]).collect();
+    addresses.init(Kind::Login, &query)
 }
 
 /// What stories of different kinds say, in one type.

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use keyward_model::{CsrfFailure, Secret, SettingsState, Span, Ui};
+use keyward_model::{Aal, CsrfFailure, Secret, SettingsState, Span, Ui};
 use serde_json::value::RawValue;
 
 use super::*;
@@ -29,7 +29,8 @@ fn problems(flow_type: FlowType) -> Vec<Problem> {
         Problem::Aal2Required { return_to: None, enrol: false },
         Problem::Aal2Required { return_to: Some(text("https://id.example/back?a=b")), enrol: false },
         Problem::Aal2Required { return_to: Some(text("https://id.example/back")), enrol: true },
-        Problem::RefreshRequired { return_to: text("https://id.example/back?a=b") },
+        Problem::RefreshRequired { return_to: text("https://id.example/back?a=b"), aal: Aal::Aal1 },
+        Problem::RefreshRequired { return_to: text("https://id.example/back?a=b"), aal: Aal::Aal2 },
         Problem::SessionAlreadyAvailable { location: text("https://app.example/") },
         Problem::FlowIdMalformed,
         Problem::FlowNotFound,
@@ -38,7 +39,8 @@ fn problems(flow_type: FlowType) -> Vec<Problem> {
         Problem::FlowGone { flow_type, return_to: Some(text("https://app.example/x?y")) },
         Problem::IdentityMismatch,
         Problem::Csrf(CsrfFailure::Mismatch),
-        Problem::ReturnToForbidden,
+        Problem::ReturnToForbidden { return_to: text("https://evil.example/"), allowed: Vec::new() },
+        Problem::ReturnToForbidden { return_to: text("https://evil.example/"), allowed: vec![text("https://app.example/")] },
         Problem::FlowDisabled,
         Problem::SessionInUse,
         Problem::MethodDisabled,
@@ -68,7 +70,7 @@ fn problems(flow_type: FlowType) -> Vec<Problem> {
             | Problem::FlowGone { .. }
             | Problem::IdentityMismatch
             | Problem::Csrf(_)
-            | Problem::ReturnToForbidden
+            | Problem::ReturnToForbidden { .. }
             | Problem::FlowDisabled
             | Problem::SessionInUse
             | Problem::MethodDisabled
@@ -273,7 +275,7 @@ fn api_flows_are_json_even_for_clients_that_ask_for_html() {
     for (problem, json) in [
         (expired, true),
         (Problem::MethodDisabled, true),
-        (Problem::RefreshRequired { return_to: String::new() }, true),
+        (Problem::RefreshRequired { return_to: String::new(), aal: Aal::Aal1 }, true),
         // The flow was not loaded yet, so nobody knows that it is a native client's.
         (Problem::FlowNotFound, false),
     ] {

@@ -29,6 +29,9 @@ use crate::{client, cookies, csrf};
 /// More session cookies than this are somebody's attack; the rest is not looked at.
 const MOST_SESSION_COOKIES: usize = 4;
 
+/// As with session cookies, the right one may stand behind one that was left over; beyond these nobody looks.
+const MOST_CSRF_COOKIES: usize = 4;
+
 /// The right one may stand behind one that was planted or left over from another path; beyond these nobody looks.
 const MOST_CONTINUITY_COOKIES: usize = 4;
 
@@ -45,7 +48,8 @@ pub(crate) struct Caller {
     peer: Option<SocketAddr>,
     /// The outer CSRF layer leaves this path alone.
     pub(crate) exempt: bool,
-    sent_csrf: Option<CsrfCookie>,
+    /// In the order in which they were sent.
+    sent_csrf: Vec<CsrfCookie>,
     fresh_csrf: OnceLock<CsrfCookie>,
 }
 
@@ -73,7 +77,9 @@ impl Caller {
     pub(crate) fn new(known: Arc<Known>, method: Method, uri: Uri, headers: HeaderMap, peer: Option<SocketAddr>) -> Self {
         let sent_csrf = cookies::pairs(headers.get_all(header::COOKIE).iter())
             .filter(|(name, _)| *name == known.site.csrf_cookie)
-            .find_map(|(_, value)| CsrfCookie::parse(value));
+            .filter_map(|(_, value)| CsrfCookie::parse(value))
+            .take(MOST_CSRF_COOKIES)
+            .collect();
         Self {
             now: known.app.now(),
             query: Query::parse(uri.query().unwrap_or_default()),
@@ -140,14 +146,18 @@ impl Caller {
         FlowId::parse(self.query.get(name)?)
     }
 
-    /// The CSRF cookie that this browser sent or will be given.
+    /// The CSRF cookie that this browser sent first or will be given.
     pub(crate) fn csrf_cookie(&self) -> &CsrfCookie {
-        self.sent_csrf.as_ref().unwrap_or_else(|| self.fresh_csrf.get_or_init(|| CsrfCookie::generate(self.app().random())))
+        self.sent_csrf.first().unwrap_or_else(|| self.fresh_csrf.get_or_init(|| CsrfCookie::generate(self.app().random())))
+    }
+
+    fn csrf_cookies(&self) -> &[CsrfCookie] {
+        if self.sent_csrf.is_empty() { std::slice::from_ref(self.csrf_cookie()) } else { &self.sent_csrf }
     }
 
     /// The CSRF cookie that this answer has to set.
     pub(crate) fn missing_csrf_cookie(&self) -> Option<HeaderValue> {
-        let missing = self.sent_csrf.is_none() && !self.exempt;
+        let missing = self.sent_csrf.is_empty() && !self.exempt;
         missing.then(|| cookies::csrf(self.site(), self.csrf_cookie()))
     }
 
@@ -157,7 +167,7 @@ impl Caller {
     /// What does not fit.
     pub(crate) fn check_csrf(&self, who: &Who, token: Option<&str>) -> Result<(), keyward_model::CsrfFailure> {
         let session = who.active.as_ref().map(|active| active.session.id);
-        csrf::verdict(&self.known, &self.headers, self.sent_csrf.as_ref(), session, token)
+        csrf::verdict(&self.known, &self.headers, &self.sent_csrf, session, token)
     }
 
     /// Who is signed in. `X-Session-Token` comes first, then the session cookie, then `Authorization: Bearer`
@@ -222,12 +232,12 @@ impl Caller {
         let who = self.who().await.map_err(storage_problem)?;
         let session_id = who.active.as_ref().map(|active| active.session.id);
         let app = self.app();
-        let is_browser = self.sent_csrf.is_some() || !self.exempt;
+        let browsers = if self.exempt && self.sent_csrf.is_empty() { &[] } else { self.csrf_cookies() };
         let visit = Visit {
             now: self.now,
             guard: Guard { browser: self.check_csrf(&who, form_token), api: csrf::api_guard(&self.headers) },
             csrf_token: csrf_token(&app.keys, self.csrf_cookie(), csrf::binding(session_id), app.random()),
-            browser: is_browser.then(|| hex(&self.csrf_cookie().digest())),
+            browsers: browsers.iter().map(|cookie| hex(&cookie.digest())).collect(),
             session: who.active,
             client: self.client(),
             lang: self.lang(),

@@ -36,14 +36,14 @@ pub(crate) fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
 }
 
-/// Whether cookie, token, session and origin of a request fit together.
+/// Whether one of the cookies `sent`, token, session and origin of a request fit together.
 ///
 /// # Errors
 /// The first thing that does not.
 pub(crate) fn verdict(
     known: &Known,
     headers: &HeaderMap,
-    cookie: Option<&CsrfCookie>,
+    sent: &[CsrfCookie],
     session: Option<SessionId>,
     token: Option<&str>,
 ) -> Result<(), CsrfFailure> {
@@ -54,10 +54,13 @@ pub(crate) fn verdict(
     if !headers.contains_key(http::header::COOKIE) {
         return Err(CsrfFailure::NoCookies);
     }
-    let cookie = cookie.ok_or(CsrfFailure::NoCsrfCookie)?;
+    if sent.is_empty() {
+        return Err(CsrfFailure::NoCsrfCookie);
+    }
     let token = token.ok_or(CsrfFailure::NoToken)?;
-    let binding = binding(session);
-    if is_csrf_token(&known.app.keys, cookie, binding, token) { Ok(()) } else { Err(CsrfFailure::Mismatch) }
+    let fits = |cookie| is_csrf_token(&known.app.keys, cookie, binding(session), token);
+    // One that was left on the parent domain may stand before or after the right one.
+    if sent.iter().any(fits) { Ok(()) } else { Err(CsrfFailure::Mismatch) }
 }
 
 /// Whom tokens of this request are good for.
@@ -68,6 +71,10 @@ pub(crate) const fn binding(session: Option<SessionId>) -> CsrfBinding {
     }
 }
 
+/// Cookies that are named in a refusal, and how many characters of each name.
+const MOST_NAMES: usize = 8;
+const LONGEST_NAME: usize = 64;
+
 /// The header that gives away a browser on an API flow. Cookies of content delivery networks do not count.
 ///
 /// # Errors
@@ -77,10 +84,10 @@ pub(crate) fn api_guard(headers: &HeaderMap) -> Result<(), ForbiddenHeader> {
         return Err(ForbiddenHeader::Origin);
     }
     let of_network = |name: &str| ["__cf", "_cf", "cf_"].iter().any(|prefix| name.starts_with(prefix));
-    if cookies::pairs(headers.get_all(http::header::COOKIE).iter()).any(|(name, _)| !of_network(name)) {
-        return Err(ForbiddenHeader::Cookie);
-    }
-    Ok(())
+    let pairs = cookies::pairs(headers.get_all(http::header::COOKIE).iter());
+    let names = pairs.map(|(name, _)| name).filter(|name| !of_network(name)).take(MOST_NAMES);
+    let names: Vec<_> = names.map(|name| name.chars().take(LONGEST_NAME).collect()).collect();
+    if names.is_empty() { Ok(()) } else { Err(ForbiddenHeader::Cookie(names)) }
 }
 
 #[cfg(test)]
@@ -123,8 +130,8 @@ mod tests {
             ("origin", "https://ui.example", Err(ForbiddenHeader::Origin)),
             ("origin", "", Ok(())),
             ("cookie", "__cf_bm=1; _cfuvid=2; cf_clearance=3", Ok(())),
-            ("cookie", "__cf_bm=1; theme=dark", Err(ForbiddenHeader::Cookie)),
-            ("cookie", "CF_clearance=1", Err(ForbiddenHeader::Cookie)),
+            ("cookie", "__cf_bm=1; theme=dark", Err(ForbiddenHeader::Cookie(vec!["theme".to_owned()]))),
+            ("cookie", "CF_clearance=1", Err(ForbiddenHeader::Cookie(vec!["CF_clearance".to_owned()]))),
             ("cookie", ";;;", Ok(())),
         ] {
             let mut headers = HeaderMap::new();

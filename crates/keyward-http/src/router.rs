@@ -9,7 +9,7 @@ use axum::extract::{Extension, Request, State};
 use axum::http::uri::{PathAndQuery, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use tower::ServiceExt;
 
 use crate::caller::Caller;
@@ -27,9 +27,25 @@ pub fn public_router(state: AppState) -> Router {
 /// As [`public_router`], counted.
 pub(crate) fn public_router_with(state: AppState, telemetry: Arc<Telemetry>) -> Router {
     public::routes()
-        .fallback(not_found)
+        .fallback(not_found_outside)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(Entry::new(state, telemetry, Port::Public), enter_public))
+}
+
+/// Takes the path of the public base URL off, for proxies that leave it on. Without it every path is served as well, for
+/// proxies that take it off.
+pub(crate) fn below_base(state: &AppState, uri: &mut Uri) {
+    let app = state.load();
+    let base = app.config.public.base_url.url().path().trim_end_matches('/');
+    if base.is_empty() {
+        return;
+    }
+    let text = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let rest = text.strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+    let path = rest.map(|rest| if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") });
+    if let Some(below) = path.and_then(|path| path.parse::<Uri>().ok()) {
+        *uri = below;
+    }
 }
 
 /// Everything that operators may ask. Never reachable from outside: nobody is asked who they are here.
@@ -78,6 +94,18 @@ pub(crate) fn unwatched(state: &AppState) -> Arc<Telemetry> {
 
 async fn not_found(Extension(caller): Extension<Arc<Caller>>) -> Response {
     Reply::not_found().send(&caller).await
+}
+
+/// A slash too many leads to where it is not, by a relative address: what stands before the path outside, only a proxy knows.
+async fn not_found_outside(Extension(caller): Extension<Arc<Caller>>) -> Response {
+    let path = caller.uri.path().strip_suffix('/').filter(|path| caller.method == Method::GET && path.len() > 1);
+    match path.and_then(|path| path.rsplit('/').next()).filter(|last| !last.is_empty()) {
+        Some(last) => {
+            let query = caller.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+            Reply::redirect(StatusCode::PERMANENT_REDIRECT, format!("../{last}{query}")).send(&caller).await
+        }
+        None => Reply::not_found().send(&caller).await,
+    }
 }
 
 async fn wrong_method(Extension(caller): Extension<Arc<Caller>>) -> Response {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use http::Uri;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,7 +23,7 @@ use tower::ServiceExt;
 
 use crate::client::Peer;
 use crate::metrics::Telemetry;
-use crate::router::{admin_router_with, public_router_with, unwatched};
+use crate::router::{admin_router_with, below_base, public_router_with, unwatched};
 use crate::state::AppState;
 use crate::tls::TlsKeys;
 
@@ -83,8 +84,12 @@ pub async fn serve_with(
         while stopped.changed().await.is_ok() {}
     };
     let public_routes = public_router_with(AppState::clone(&state), Arc::clone(&telemetry));
-    let public = accept(public, public_routes, until(stopped.clone()));
-    let admin = accept(admin, admin_router_with(state, Arc::clone(&telemetry)), until(stopped.clone()));
+    let shorten: Prepare = Arc::new({
+        let state = AppState::clone(&state);
+        move |uri| below_base(&state, uri)
+    });
+    let public = accept(public, public_routes, shorten, until(stopped.clone()));
+    let admin = accept(admin, admin_router_with(state, Arc::clone(&telemetry)), Arc::new(|_| ()), until(stopped.clone()));
     let tidying = async {
         let mut stopped = std::pin::pin!(until(stopped));
         loop {
@@ -110,10 +115,13 @@ pub async fn serve_with(
 /// # Errors
 /// When the listener has no address, which means that it is unusable.
 pub async fn serve_router(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    accept(listener.into(), router, shutdown).await
+    accept(listener.into(), router, Arc::new(|_| ()), shutdown).await
 }
 
-async fn accept(port: Listening, router: Router, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+/// What is done to the address of a request before a route is chosen for it.
+type Prepare = Arc<dyn Fn(&mut Uri) + Send + Sync>;
+
+async fn accept(port: Listening, router: Router, prepare: Prepare, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let Listening { listener, tls } = port;
     let address = listener.local_addr()?;
     tracing::info!(%address, tls = tls.is_some(), "listening");
@@ -136,14 +144,15 @@ async fn accept(port: Listening, router: Router, shutdown: impl Future<Output = 
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no delay could not be set");
         }
-        let (builder, router, watcher) = (builder.clone(), router.clone(), graceful.watcher());
+        let (builder, watcher) = (builder.clone(), graceful.watcher());
+        let routes = (router.clone(), Arc::clone(&prepare));
         match &tls {
-            None => drop(tokio::spawn(converse(builder, stream, peer, router, watcher))),
+            None => drop(tokio::spawn(converse(builder, stream, peer, routes, watcher))),
             Some(keys) => {
                 let keys = Arc::clone(keys);
                 tokio::spawn(async move {
                     match keys.accept(stream).await {
-                        Ok(stream) => converse(builder, stream, peer, router, watcher).await,
+                        Ok(stream) => converse(builder, stream, peer, routes, watcher).await,
                         Err(error) => tracing::debug!(%error, %peer, "a client did not agree on TLS"),
                     }
                 });
@@ -158,13 +167,19 @@ async fn accept(port: Listening, router: Router, shutdown: impl Future<Output = 
 }
 
 /// Answers everything that one connection asks.
-async fn converse<S>(builder: Builder<TokioExecutor>, stream: S, peer: SocketAddr, router: Router, watcher: Watcher)
-where
+async fn converse<S>(
+    builder: Builder<TokioExecutor>,
+    stream: S,
+    peer: SocketAddr,
+    (router, prepare): (Router, Prepare),
+    watcher: Watcher,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
+        prepare(request.uri_mut());
         router.clone().oneshot(request)
     });
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();

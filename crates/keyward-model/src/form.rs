@@ -63,6 +63,11 @@ impl Form {
         self.fields.entry(node.into()).or_default().value = Some(value);
     }
 
+    /// A submitted value that is remembered.
+    pub fn echoed(&self, node: &str) -> Option<&Value> {
+        self.fields.get(node)?.value.as_ref()
+    }
+
     /// Lays echoed values and messages over nodes. A message whose node does not exist gets a text input of the
     /// default group (contract: settings 2.3), so that no client loses it.
     pub fn lay_over(&self, nodes: &mut Vec<Node>) {

@@ -2,7 +2,7 @@
 //! Stories and services return them, `http::answer` alone turns them into statuses, bodies and redirects.
 //! Holds facts, not wording, and nothing secret.
 
-use crate::{FlowId, FlowType, Time};
+use crate::{Aal, FlowId, FlowType, Time};
 
 /// A refusal.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub enum Problem {
     RefreshRequired {
         /// Where the login should lead back to; absolute.
         return_to: String,
+        /// The level of the proof that has to be fresh; at [`Aal::Aal1`] any will do.
+        aal: Aal,
     },
     /// Somebody is signed in already.
     SessionAlreadyAvailable {
@@ -53,7 +55,12 @@ pub enum Problem {
     /// A browser's submit without a valid CSRF token.
     Csrf(CsrfFailure),
     /// `return_to` leads to a place that is not allowed.
-    ReturnToForbidden,
+    ReturnToForbidden {
+        /// What was asked for, cut when it is very long.
+        return_to: String,
+        /// The list, where it may be shown.
+        allowed: Vec<String>,
+    },
     /// The whole flow is switched off.
     FlowDisabled,
     /// The session in use cannot be ended by its id: that is what signing out is for.

@@ -4,8 +4,8 @@
 
 use keyward_config::Reauthentication;
 use keyward_model::{
-    Aal, Demand, Factors, Flow, FlowType, FormErrors, GrantId, IdentityId, Message, Operation, Problem, Settings, demand,
-    flow_admits,
+    Aal, AuthMethod, Demand, Factors, Flow, FlowType, FormErrors, GrantId, IdentityId, Message, Operation, Problem, Settings,
+    Span, demand, flow_admits,
 };
 use keyward_services::session::ActiveSession;
 use keyward_services::{App, storage_problem};
@@ -36,19 +36,31 @@ pub(crate) fn ownership(flow: &Flow<Settings>, identity: IdentityId) -> Result<(
 pub(crate) fn guard(flow_type: FlowType, visit: &Visit) -> Result<(), Refusal> {
     match flow_type {
         FlowType::Browser => visit.guard.browser.map_err(|failure| Problem::Csrf(failure).into()),
-        FlowType::Api => visit.guard.api.map_err(|header| {
-            let reason = match header {
-                ForbiddenHeader::Origin => {
-                    "This flow is for apps. A request with an Origin header comes from a browser; start a browser flow."
-                }
-                ForbiddenHeader::Cookie => {
-                    "This flow is for apps. A request with a Cookie header comes from a browser; start a browser flow."
-                }
-            };
-            FormErrors::global(Message::reason(reason)).into()
-        }),
+        FlowType::Api => match &visit.guard.api {
+            Ok(()) => Ok(()),
+            Err(header) => Err(FormErrors::global(not_for_browsers(header)).into()),
+        },
     }
 }
+
+/// Names what gave the browser away, because stacks and web views add headers that nobody wrote.
+fn not_for_browsers(header: &ForbiddenHeader) -> Message {
+    let advice = "Send requests of an app without it, or start a browser flow (docs/csrf.md).";
+    match header {
+        ForbiddenHeader::Origin => {
+            Message::reason(format!("This flow is for apps, and the header Origin comes from a browser. {advice}"))
+        }
+        ForbiddenHeader::Cookie(names) => {
+            let found = names.join(", ");
+            Message::reason(format!(
+                "This flow is for apps, and the header Cookie comes from a browser; found cookies: {found}. {advice}"
+            ))
+        }
+    }
+}
+
+/// How long a completed re-login admits one submit of the settings flow that asked for it (decisions 3).
+pub(crate) const GRANT: Span = Span::minutes(10);
 
 /// How freshness was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +80,7 @@ pub(crate) async fn admit(
     operation: Operation,
     factors: &Factors,
 ) -> Result<Admission, Problem> {
-    let needed: Demand = demand(operation, factors, flow.extra.origin, &app.settings_rules());
+    let needed: Demand = demand(operation, &app.usable(*factors), flow.extra.origin, &app.settings_rules());
     let return_to = submit_url(app, flow);
     if active.session.aal < needed.aal {
         return Err(Problem::Aal2Required { return_to: Some(return_to), enrol: needed.enrol_instead });
@@ -76,20 +88,35 @@ pub(crate) async fn admit(
     if !needed.fresh || is_privileged(app, active, needed.aal, visit) {
         return Ok(Admission::Privileged);
     }
+    let aal = if wants_second_factor(app, needed.aal) { Aal::Aal2 } else { Aal::Aal1 };
     let grant = app.store.find_unused_grant(flow.id, active.session.id, visit.now).await.map_err(storage_problem)?;
-    grant.map(|grant| Admission::Grant(grant.id)).ok_or(Problem::RefreshRequired { return_to })
+    // A re-login with the first factor alone earns nothing where the second one has to be fresh.
+    let grant = grant.filter(|grant| {
+        let earned_at_earliest = |proof: &AuthMethod| proof.completed_at + GRANT >= grant.expires_at;
+        aal == Aal::Aal1 || second_proofs(active).any(earned_at_earliest)
+    });
+    grant.map(|grant| Admission::Grant(grant.id)).ok_or(Problem::RefreshRequired { return_to, aal })
+}
+
+/// What somebody is told whose grant was used up by another request at the same moment.
+pub(crate) fn refresh_again(app: &App, active: &ActiveSession, flow: &Flow<Settings>) -> Problem {
+    let aal = if wants_second_factor(app, active.session.aal) { Aal::Aal2 } else { Aal::Aal1 };
+    Problem::RefreshRequired { return_to: submit_url(app, flow), aal }
+}
+
+/// With `same_aal`, what needs a second factor needs a fresh second factor, not just any fresh proof.
+fn wants_second_factor(app: &App, needed: Aal) -> bool {
+    app.config.selfservice.flows.settings.reauthentication == Reauthentication::SameAal && needed >= Aal::Aal2
+}
+
+fn second_proofs(active: &ActiveSession) -> impl Iterator<Item = &AuthMethod> {
+    active.session.methods.iter().filter(|proof| proof.aal == Aal::Aal2)
 }
 
 fn is_privileged(app: &App, active: &ActiveSession, needed: Aal, visit: &Visit) -> bool {
-    let settings = &app.config.selfservice.flows.settings;
-    let max_age = settings.privileged_session_max_age;
-    if !active.session.is_privileged(max_age, visit.now) {
-        return false;
-    }
-    // With `same_aal`, what needs a second factor needs a fresh second factor, not just any fresh proof.
-    settings.reauthentication == Reauthentication::Any
-        || needed < Aal::Aal2
-        || active.session.methods.iter().any(|proof| proof.aal == Aal::Aal2 && proof.completed_at + max_age > visit.now)
+    let max_age = app.config.selfservice.flows.settings.privileged_session_max_age;
+    active.session.is_privileged(max_age, visit.now)
+        && (!wants_second_factor(app, needed) || second_proofs(active).any(|proof| proof.completed_at + max_age > visit.now))
 }
 
 /// Where the flow is submitted; a re-login leads back here.

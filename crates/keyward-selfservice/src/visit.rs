@@ -19,8 +19,9 @@ pub struct Visit {
     pub guard: Guard,
     /// The masked token that browser forms of this answer carry.
     pub csrf_token: String,
-    /// Fingerprint of the CSRF cookie: login and registration flows are read only by the browser that opened them.
-    pub browser: Option<String>,
+    /// Fingerprints of the CSRF cookies, the one that new flows remember first: login and registration flows are read only by the
+    /// browser that opened them.
+    pub browsers: Vec<String>,
     /// Where the request came from.
     pub client: Client,
     /// The language of messages.
@@ -67,12 +68,12 @@ pub struct Guard {
 }
 
 /// A header that gives away a browser on an API flow (contract: settings 1.10.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ForbiddenHeader {
     /// `Origin`.
     Origin,
-    /// `Cookie`, other than a content delivery network's.
-    Cookie,
+    /// `Cookie`, with the names of those that no content delivery network added.
+    Cookie(Vec<String>),
 }
 
 /// What came with a submit.

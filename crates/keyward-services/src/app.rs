@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use keyward_config::{Config, HashAlgorithm};
 use keyward_jsonnet::Jsonnet;
-use keyward_model::{Clock, CodeUse, Random, SettingsRules, Time};
+use keyward_model::{Clock, CodeUse, Factors, Random, SettingsRules, Time};
 use keyward_store::Store;
 
 use crate::breach::{BadBreachHost, BreachLookup, BreachRules};
@@ -173,6 +173,20 @@ impl App {
     pub const fn code_use(&self) -> CodeUse {
         let code = &self.config.selfservice.methods.code;
         CodeUse { passwordless: code.passwordless_enabled, mfa: code.mfa_enabled }
+    }
+
+    /// What of an identity's factors counts in the configuration in force: nobody is asked for a second factor whose method is
+    /// switched off, because nobody could show it.
+    pub fn usable(&self, factors: Factors) -> Factors {
+        let methods = &self.config.selfservice.methods;
+        let counted = |on: bool, count: u32| if on { count } else { 0 };
+        Factors {
+            totp: counted(methods.totp.enabled, factors.totp),
+            lookup_secret: counted(methods.lookup_secret_enabled, factors.lookup_secret),
+            companion_codes: counted(methods.lookup_secret_enabled, factors.companion_codes),
+            webauthn: counted(methods.webauthn.enabled, factors.webauthn),
+            ..factors
+        }
     }
 
     /// The rules of settings submits in the configuration in force.

@@ -6,6 +6,7 @@ use keyward_model::{IdentityId, Random, Secret, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 use crate::keys::{KeyUse, Keyring};
 use crate::seal::Place;
@@ -107,12 +108,16 @@ impl LookupCodes {
         Self { codes: codes.collect(), issued_with: serde_json::from_value(config["issued_with"].clone()).ok() }
     }
 
-    /// Looks a typed code up; spaces and hyphens do not count. Compares with every code of the set in constant time.
+    /// Looks a typed code up; spaces, hyphens and capitals do not count, on neither side, since imported codes may have them.
+    /// Compares with every code of the set in constant time.
     pub fn redeem(&self, typed: &str) -> Redemption {
-        let typed: String = typed.chars().filter(|character| !character.is_whitespace() && *character != '-').collect();
+        let typed = bare(typed);
+        if typed.is_empty() {
+            return Redemption::Unknown;
+        }
         let mut found = Redemption::Unknown;
         for (place, code) in self.codes.iter().enumerate() {
-            if bool::from(code.code.reveal().as_bytes().ct_eq(typed.as_bytes())) {
+            if bool::from(bare(code.code.reveal()).as_bytes().ct_eq(typed.as_bytes())) {
                 found = if code.used_at.is_some() { Redemption::Used } else { Redemption::Good(place) };
             }
         }
@@ -123,6 +128,12 @@ impl LookupCodes {
     pub fn left(&self) -> usize {
         self.codes.iter().filter(|code| code.used_at.is_none()).count()
     }
+}
+
+/// A code without what people and programs add for the eye.
+fn bare(code: &str) -> Zeroizing<String> {
+    let letters = code.chars().filter(|character| !character.is_whitespace() && *character != '-');
+    Zeroizing::new(letters.flat_map(char::to_lowercase).collect())
 }
 
 const fn place(identity: &IdentityId) -> Place<'_> {
@@ -153,7 +164,10 @@ mod tests {
         assert_eq!(set.redeem(&code), Redemption::Good(5));
         assert_eq!(set.redeem(&spaced), Redemption::Good(5));
         assert_eq!(set.redeem(set.codes[3].code.reveal()), Redemption::Used);
-        for wrong in ["", &code[..7], &format!("{code}a"), &code.to_uppercase()] {
+        assert_eq!(set.redeem(&code.to_uppercase()), Redemption::Good(5));
+        set.codes[6].code = "ABCD-efgh".to_owned().into();
+        assert_eq!(set.redeem("abcdefgh"), Redemption::Good(6));
+        for wrong in ["", "-", &code[..7], &format!("{code}a")] {
             assert_eq!(set.redeem(wrong), Redemption::Unknown, "{wrong}");
         }
         assert_eq!(set.left(), SET - 1);

@@ -17,7 +17,7 @@ pub struct ActiveSession {
     pub session: Session,
     /// The identity's public form as stored; see [`keyward_model::serve_wire_json`].
     pub wire_json: Secret<String>,
-    /// What the identity can prove.
+    /// What the identity can prove itself with in the configuration in force ([`App::usable`]).
     pub factors: Factors,
 }
 
@@ -31,7 +31,7 @@ pub async fn find_active(app: &App, token: &SessionToken, now: Time) -> Result<O
     if !row.session.is_live(now) || row.identity_state != IdentityState::Active {
         return Ok(None);
     }
-    Ok(Some(ActiveSession { session: row.session, wire_json: row.wire_json.into(), factors: row.factors }))
+    Ok(Some(ActiveSession { session: row.session, wire_json: row.wire_json.into(), factors: app.usable(row.factors) }))
 }
 
 /// Adds a new session to a batch. Of one identity no more sessions stay alive than `security.limits` allows: the oldest end in

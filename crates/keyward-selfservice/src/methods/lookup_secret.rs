@@ -258,7 +258,7 @@ fn shown(context: &SettingsContext<'_>) -> Option<Vec<LookupCode>> {
         return strong.then(|| codes.into_iter().map(|code| LookupCode { code, used_at: None }).collect());
     }
     // Whoever has nothing but these codes may look at them at the level at which they were allowed to ask.
-    (revealed && (strong || context.identity.factors().second() == 0))
+    (revealed && (strong || context.app.usable(context.identity.factors()).second() == 0))
         .then(|| stored(context.app, context.identity))
         .flatten()
         .map(|set| set.codes)

@@ -257,18 +257,20 @@ pub trait RegistrationMethod: Sync {
     ) -> Step<'a, Result<Applicant, Refusal>>;
 }
 
-/// The submitted traits as echoes for their nodes: one per leaf, so that a refused form shows what was typed; `None` where
-/// nothing was.
+/// The name under which the submitted traits are remembered as a whole. No node has it: the nodes are made of them, so that a
+/// list shows the entries that were typed and not those that are stored.
+pub(crate) const TRAITS: &str = "traits";
+
+/// The submitted traits as echoes: as a whole, and for their nodes, one per leaf, so that a refused form shows what was typed;
+/// `None` where nothing was.
 pub(crate) fn echo_traits(schema: &IdentitySchema, body: &Payload) -> Vec<(String, Option<Value>)> {
     let traits = schema.decode_traits(body);
-    schema
-        .trait_nodes(Group::Default, &traits)
-        .into_iter()
-        .filter_map(|node| match &node.attributes {
-            keyward_model::Attributes::Input(input) => Some((input.name.clone(), input.value.clone())),
-            _ => None,
-        })
-        .collect()
+    let nodes = schema.trait_nodes(Group::Default, &traits);
+    let leaves = nodes.into_iter().filter_map(|node| match &node.attributes {
+        keyward_model::Attributes::Input(input) => Some((input.name.clone(), input.value.clone())),
+        _ => None,
+    });
+    leaves.chain([(TRAITS.to_owned(), Some(traits.clone()))]).collect()
 }
 
 #[cfg(test)]

@@ -31,7 +31,8 @@ impl SettingsMethod for Profile {
     }
 
     fn nodes(&self, context: &SettingsContext<'_>) -> Vec<Node> {
-        let mut nodes = context.schema.trait_nodes(Group::Profile, &context.identity.identity.traits);
+        let traits = context.flow.form.echoed(super::TRAITS).unwrap_or(&context.identity.identity.traits);
+        let mut nodes = context.schema.trait_nodes(Group::Profile, traits);
         nodes.push(Node::submit(Group::Profile, "method", "profile", Message::plain(1_070_003)));
         nodes
     }

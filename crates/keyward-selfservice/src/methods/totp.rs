@@ -99,6 +99,11 @@ impl SettingsMethod for Totp {
         match (is_enrolled(context.identity), unlink) {
             (true, true) => Ok(Box::new(Unlink)),
             (true, false) => Ok(Box::new(Nothing)),
+            // The app was removed elsewhere since this flow began.
+            (false, _) if pending(context).is_none() => {
+                let reason = "This page has no key for an authenticator app any more. Open your settings again and start over.";
+                Err(FormErrors::global(Message::reason(reason)))
+            }
             (false, _) => {
                 let code = body.text("totp_code").ok_or_else(|| FormErrors::at("totp_code", Message::missing("totp_code")))?;
                 Ok(Box::new(Enrol { code: code.trim().to_owned() }))

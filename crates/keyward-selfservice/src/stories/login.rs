@@ -3,8 +3,8 @@
 //! Knows no password: methods prove who somebody is, the story makes or raises a session of it.
 
 use keyward_model::{
-    Aal, Device, EntryState, Flow, FlowId, FlowType, FormErrors, IdentitySnapshot, IdentityState, LOGIN_GROUPS, Login,
-    LoginExtra, Message, NodeOrder, Problem, RequiredAal, Session, Time, session_aal, sort_entry, wire_json,
+    Aal, Device, EntryState, Factors, Flow, FlowId, FlowType, FormErrors, IdentitySnapshot, IdentityState, LOGIN_GROUPS, Login,
+    LoginExtra, Message, NodeOrder, Problem, Session, Time, flow_admits, session_aal, sort_entry, wire_json,
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::payload::Payload;
@@ -21,9 +21,6 @@ use crate::outcome::{IssuedSession, LoginOutcome, Outcome, SignedIn};
 use crate::view::LoginView;
 use crate::visit::{Submitted, Visit};
 
-/// How long a completed re-login admits one submit of the settings flow that asked for it (decisions 3).
-const GRANT: keyward_model::Span = keyward_model::Span::minutes(10);
-
 /// Opens a login flow (contract: login 6.2).
 ///
 /// # Errors
@@ -36,6 +33,10 @@ pub async fn create(app: &App, visit: &mut Visit, flow_type: FlowType, request_u
         None if asked.aal == Aal::Aal2 => return Err(Problem::Aal1Required),
         None => false,
         Some(_) if asked.refresh => true,
+        // Where this session would not be taken, it leads nowhere else than to its second step.
+        Some(active) if asked.aal <= active.session.aal && is_weak(app, active.session.aal, &active.factors) => {
+            return Err(Problem::Aal2Required { return_to: asked.return_to, enrol: false });
+        }
         Some(active) if asked.aal <= active.session.aal => {
             return Err(Problem::SessionAlreadyAvailable { location: location.unwrap_or_else(|| super::default_location(app)) });
         }
@@ -224,7 +225,7 @@ async fn sign_in(
             settings_flow_id,
             identity_id,
             session_id: session.id,
-            expires_at: now + GRANT,
+            expires_at: now + gate::GRANT,
             used_at: None,
         });
     }
@@ -244,9 +245,7 @@ async fn sign_in(
         Err(error) => return Err(storage_problem(error).into()),
     }
 
-    let weak = app.config.session.whoami_required_aal == RequiredAal::HighestAvailable
-        && session.aal < Aal::Aal2
-        && identity.factors().available(app.code_use()) >= Aal::Aal2;
+    let weak = is_weak(app, session.aal, &app.usable(identity.factors()));
     let second_factor = weak.then(|| second_factor_url(app, flow));
     let hide_identity = weak && flow.flow_type == FlowType::Api;
     let stored = wire_json(&identity.identity);
@@ -263,6 +262,11 @@ async fn sign_in(
         location,
         second_factor,
     }))
+}
+
+/// Whether whoami would refuse a session of this level, so that the second factor has to follow.
+fn is_weak(app: &App, aal: Aal, usable: &Factors) -> bool {
+    !flow_admits(aal, usable.available(app.code_use()), app.config.session.whoami_required_aal)
 }
 
 /// Commits a sign-in together with its flow. A wrong submit of the same flow may have written its message in the meantime: the
@@ -442,7 +446,7 @@ fn begin(app: &App, visit: &Visit, flow_type: FlowType, request_url: &str, asked
         identity_schema: asked.identity_schema.clone(),
         active: None,
         updated_at: visit.now,
-        browser: visit.browser.clone().filter(|_| flow_type == FlowType::Browser),
+        browser: visit.browsers.first().filter(|_| flow_type == FlowType::Browser).cloned(),
     };
     let lifespan = app.config.selfservice.flows.login.lifespan;
     new_flow(app, visit, flow_type, request_url, lifespan, EntryState::ChooseMethod, extra)

@@ -13,6 +13,7 @@ use keyward_services::audit::{Client, Event, EventKind};
 use keyward_services::schema::IdentitySchema;
 use keyward_services::{App, flow_rows, storage_problem};
 use keyward_store::{Batch, Refusal as Guarded, StoreError};
+use url::{Position, Url};
 
 use crate::visit::Visit;
 
@@ -76,6 +77,14 @@ async fn store_form<K: Kind>(app: &App, flow: &mut Flow<K>, batch: Batch) -> Res
     app.store.commit(batch).await.map_err(storage_problem)
 }
 
+/// The address of a request as the public knows it, whatever host it was sent to.
+fn public_url(app: &App, request_url: &str) -> String {
+    match Url::parse(request_url) {
+        Ok(url) => format!("{}{}", app.public_base(), &url[Position::BeforePath..]),
+        Err(_) => app.public_base().to_owned(),
+    }
+}
+
 /// Where a browser goes when nothing else says so.
 fn default_location(app: &App) -> String {
     app.config.selfservice.default_browser_return_url.to_string()
@@ -95,9 +104,19 @@ fn is_selectable(app: &App, id: &str) -> bool {
     default || app.schemas.get(id).is_some_and(|entry| entry.selfservice_selectable)
 }
 
+/// The most characters of a refused return address that are told.
+const LONGEST_SHOWN: usize = 512;
+
 /// Checks an explicit `return_to`; `None` when none was given.
 fn return_to(app: &App, candidate: Option<&str>) -> Result<Option<String>, Problem> {
-    app.config.selfservice.return_urls.resolve(candidate).map_err(|_| Problem::ReturnToForbidden)
+    let urls = &app.config.selfservice.return_urls;
+    urls.resolve(candidate).map_err(|_| {
+        let return_to = candidate.unwrap_or_default().chars().take(LONGEST_SHOWN).collect::<String>();
+        tracing::info!(return_to, allowed = ?urls.entries(), "A return address is not allowed by selfservice.allowed_return_urls");
+        // The list is the operator's: it is told where they try things out, and in the log.
+        let allowed = if app.config.dev { urls.entries().to_vec() } else { Vec::new() };
+        Problem::ReturnToForbidden { return_to, allowed }
+    })
 }
 
 /// The built `ui` of a flow: freshly made nodes, then what the flow remembers, then order and language.
@@ -115,12 +134,14 @@ fn ui<K: Kind>(app: &App, visit: &Visit, flow: &Flow<K>, mut nodes: Vec<Node>, s
 
 /// Whether a browser flow is read by the browser that opened it (contract: login 6.4).
 fn same_browser(flow_type: FlowType, opened_by: Option<&str>, visit: &Visit) -> Result<(), Problem> {
-    if flow_type == FlowType::Api || (opened_by.is_some() && opened_by == visit.browser.as_deref()) {
+    let is_one_of_them = |opened_by| visit.browsers.iter().any(|browser| browser == opened_by);
+    if flow_type == FlowType::Api || opened_by.is_some_and(is_one_of_them) {
         return Ok(());
     }
-    Err(Problem::Csrf(match visit.browser {
-        Some(_) => keyward_model::CsrfFailure::Mismatch,
-        None => keyward_model::CsrfFailure::NoCsrfCookie,
+    Err(Problem::Csrf(if visit.browsers.is_empty() {
+        keyward_model::CsrfFailure::NoCsrfCookie
+    } else {
+        keyward_model::CsrfFailure::Mismatch
     }))
 }
 

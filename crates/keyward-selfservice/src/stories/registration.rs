@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::{login, new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, store_form, ui};
 use crate::gate;
-use crate::methods::{REGISTRATION, Refusal, RegistrationContext, RegistrationMethod, echo_traits};
+use crate::methods::{REGISTRATION, Refusal, RegistrationContext, RegistrationMethod, TRAITS, echo_traits};
 use crate::outcome::{IssuedSession, Outcome, Registered, RegistrationOutcome};
 use crate::view::RegistrationView;
 use crate::visit::{Submitted, Visit};
@@ -252,7 +252,7 @@ async fn refuse(
 fn begin(app: &App, visit: &Visit, flow_type: FlowType, request_url: &str) -> Flow<Registration> {
     let lifespan = app.config.selfservice.flows.registration.flow.lifespan;
     let extra = RegistrationExtra {
-        browser: visit.browser.clone().filter(|_| flow_type == FlowType::Browser),
+        browser: visit.browsers.first().filter(|_| flow_type == FlowType::Browser).cloned(),
         ..RegistrationExtra::default()
     };
     let mut flow: Flow<Registration> = new_flow(app, visit, flow_type, request_url, lifespan, EntryState::ChooseMethod, extra);
@@ -278,7 +278,7 @@ fn after_location(app: &App, method: &str) -> String {
 fn view(app: &App, visit: &Visit, flow: &Flow<Registration>) -> Result<RegistrationView, Problem> {
     let schema = schema(app, flow)?;
     let context = RegistrationContext { app, visit, flow, schema };
-    let mut nodes = schema.trait_nodes(Group::Default, &json!({}));
+    let mut nodes = schema.trait_nodes(Group::Default, flow.form.echoed(TRAITS).unwrap_or(&json!({})));
     nodes.extend(REGISTRATION.iter().filter(|method| method.enabled(&app.config)).flat_map(|method| method.nodes(&context)));
     // The password stands behind the first trait (contract: login 5.5).
     let mut keys = vec!["csrf_token".to_owned()];

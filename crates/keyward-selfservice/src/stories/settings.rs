@@ -35,8 +35,9 @@ pub async fn create(app: &App, visit: &mut Visit, flow_type: FlowType, request_u
     let active = gate::session(visit)?.clone();
     let mut flow = fresh_flow(app, visit, &active, flow_type, request_url);
     let asked = flow.query("return_to");
-    // Only a browser that asked to come back is led through the second factor and back to this very address.
-    let resume = asked.as_ref().filter(|_| flow_type == FlowType::Browser).map(|_| request_url.to_owned());
+    // Only a browser that asked to come back is led through the second factor and back to this very address, by the name that
+    // the public knows: a proxy may have asked for it under another one.
+    let resume = asked.as_ref().filter(|_| flow_type == FlowType::Browser).map(|_| super::public_url(app, request_url));
     gate::level(app, &active, resume)?;
     return_to(app, asked.as_deref())?;
     let (identity, schema) = identity(app, &active).await?;
@@ -189,9 +190,7 @@ async fn keep(submit: &Submit<'_>, flow: &mut Flow<Settings>, kept: Kept) -> Res
     flow_rows::update(app, flow, &mut batch);
     match app.store.commit(batch).await {
         Ok(()) => Ok(()),
-        Err(StoreError::Refused(Guarded::AlreadyUsed)) => {
-            Err(Problem::RefreshRequired { return_to: gate::submit_url(app, flow) }.into())
-        }
+        Err(StoreError::Refused(Guarded::AlreadyUsed)) => Err(gate::refresh_again(app, submit.active, flow).into()),
         Err(StoreError::Refused(Guarded::VersionConflict)) => Err(beaten().into()),
         Err(error) => Err(storage_problem(error).into()),
     }
@@ -278,7 +277,7 @@ async fn commit(
             // The session was ended, or raised by another request, while this one was worked out.
             Err(StoreError::Refused(Guarded::Gone)) => return Err(Problem::SessionInactive.into()),
             Err(StoreError::Refused(Guarded::AlreadyUsed)) => {
-                return Err(Problem::RefreshRequired { return_to: gate::submit_url(app, flow) }.into());
+                return Err(gate::refresh_again(app, active, flow).into());
             }
             Err(StoreError::Unique(_)) => return Err(FormErrors::global(Message::plain(4_000_007)).into()),
             Err(error) => return Err(storage_problem(error).into()),
@@ -499,7 +498,9 @@ fn location(app: &App, flow: &Flow<Settings>, method: &str) -> Result<String, Pr
 /// A `return_to` that was allowed when the flow began and is not any more is shown on the form (contract: settings 1.11.3).
 fn forbidden_return(problem: Problem) -> Refusal {
     match problem {
-        Problem::ReturnToForbidden => FormErrors::global(Message::reason("The address to return to is not allowed.")).into(),
+        Problem::ReturnToForbidden { .. } => {
+            FormErrors::global(Message::reason("The address to return to is not allowed.")).into()
+        }
         other => other.into(),
     }
 }

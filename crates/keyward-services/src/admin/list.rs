@@ -129,11 +129,15 @@ fn cut(found: &mut Vec<IdentitySnapshot>, limit: u32) -> Option<IdentityId> {
     found.last().map(|last| last.identity.id)
 }
 
-/// Names that people type are compared in their canonical spelling, links to providers as they are.
+/// Names that people type are compared in their canonical spelling, links to providers as they are. A space before the sign of
+/// an address, where none can be, was a plus that was not encoded.
 async fn by_identifier(app: &App, identifier: &str) -> Result<Vec<IdentitySnapshot>, Refused> {
     let mut candidates = crate::phone::login_candidates(identifier);
     if !candidates.iter().any(|candidate| candidate == identifier) {
         candidates.push(identifier.to_owned());
+    }
+    if let Some((local, domain)) = identifier.trim().rsplit_once('@').filter(|(local, _)| local.contains(' ')) {
+        candidates.extend(crate::phone::login_candidates(&format!("{}@{domain}", local.replace(' ', "+"))));
     }
     for candidate in candidates {
         let found = app.store.find_identities_by_any_identifier(&candidate).await.map_err(storage_problem)?;

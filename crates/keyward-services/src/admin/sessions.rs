@@ -114,7 +114,7 @@ pub async fn extend_session(app: &App, client: &Client, id: SessionId) -> Result
         event.write(app, client, now, &mut batch);
         match app.store.commit(batch).await {
             Ok(()) => row.session.expires_at = end,
-            // Revoked in the meantime: it stays so.
+            // Revoked or prolonged in the meantime: it stays so.
             Err(StoreError::Refused(Refusal::Gone)) => row = find(app, id).await?,
             Err(other) => return Err(storage_problem(other).into()),
         }

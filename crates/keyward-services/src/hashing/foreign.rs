@@ -219,7 +219,11 @@ impl Scrypt {
 
 fn pbkdf2(digest: Prf, rest: &str) -> Result<ForeignHash, HashRefusal> {
     let [costs, salt, key] = fields(rest)?;
-    let [iterations, _length] = numbers(costs, ["i=", "l="])?;
+    // The length of the key is the key's own; not every exporter writes it down as well.
+    let [iterations] = match costs.split_once(',') {
+        Some(_) => numbers(costs, ["i=", "l="]).map(|[iterations, _length]| [iterations])?,
+        None => numbers(costs, ["i="])?,
+    };
     let (salt, key) = (decode(salt)?, decode(key)?);
     if iterations == 0 || !KEY_LENGTHS.contains(&key.len()) {
         return Err(HashRefusal::Malformed);

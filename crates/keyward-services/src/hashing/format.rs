@@ -31,11 +31,11 @@ pub enum Format {
     Digest,
     /// `$hmac-md4$` to `$hmac-sha512$`
     Hmac,
-    /// `$md5-crypt$`
+    /// `$md5-crypt$` or `$1$`
     Md5Crypt,
-    /// `$sha256-crypt$`
+    /// `$sha256-crypt$` or `$5$`
     Sha256Crypt,
-    /// `$sha512-crypt$`
+    /// `$sha512-crypt$` or `$6$`
     Sha512Crypt,
 }
 
@@ -49,8 +49,17 @@ pub enum HashRefusal {
     #[error("malformed hash")]
     Malformed,
     /// Its cost is beyond the bounds.
-    #[error("the hash demands too much work")]
+    #[error(
+        "the hash demands too much work; the most are a bcrypt cost of 15, a million rounds of crypt, ten million iterations of \
+         PBKDF2, N = 131072 of scrypt, and of argon2 a gigabyte"
+    )]
     TooExpensive,
+    /// `$2x$`: made by an implementation that misread bytes above 127, which a correct one cannot repeat.
+    #[error("$2x$ marks hashes of a faulty bcrypt, which cannot be compared with")]
+    Faulty,
+    /// What `shadow` files hold in place of a hash.
+    #[error("this marks a locked account and is no hash; leave the password out")]
+    Locked,
 }
 
 /// The kind of a hash to be imported, which is read completely: what passes here can be compared with later.
@@ -133,13 +142,26 @@ fn read(stored: &str, configured: Option<HashParameters>) -> Result<Stored, Hash
             return Argon2Hash::parse(algorithm, rest, own).map(Stored::Argon2);
         }
     }
-    // `$2x$` is left out: it marks hashes of a faulty implementation, which a correct one cannot reproduce.
+    if stored.starts_with("$2x$") {
+        return Err(HashRefusal::Faulty);
+    }
+    if stored == "x" || stored.starts_with(['!', '*']) {
+        return Err(HashRefusal::Locked);
+    }
     for prefix in ["$2$", "$2a$", "$2b$", "$2y$", "$2z$"] {
         if let Some(rest) = stored.strip_prefix(prefix) {
             return BcryptHash::parse(rest).map(Stored::Bcrypt);
         }
     }
-    let families = [("$md5-crypt$", Family::Md5), ("$sha256-crypt$", Family::Sha256), ("$sha512-crypt$", Family::Sha512)];
+    // Under Kratos' names, and as they stand in the files of operating systems.
+    let families = [
+        ("$md5-crypt$", Family::Md5),
+        ("$1$", Family::Md5),
+        ("$sha256-crypt$", Family::Sha256),
+        ("$5$", Family::Sha256),
+        ("$sha512-crypt$", Family::Sha512),
+        ("$6$", Family::Sha512),
+    ];
     for (prefix, family) in families {
         if let Some(rest) = stored.strip_prefix(prefix) {
             return CryptHash::parse(family, rest).map(Stored::Crypt);

@@ -153,7 +153,7 @@ async fn passwords_equal_in_what_bcrypt_reads_are_not_equal() {
 
 #[tokio::test]
 async fn hostile_hashes_are_refused_without_work() {
-    use HashRefusal::{Malformed, TooExpensive, Unknown};
+    use HashRefusal::{Faulty, Locked, Malformed, TooExpensive, Unknown};
     let key = "iekCn0Y3spW+sCcFanM2xBT63UP2sghkUoHLIUpWRS8";
     let argon2 = |costs: &str| format!("$argon2id$v=19${costs}$c29tZXNhbHQ${key}");
     let huge = format!("$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ${}", "A".repeat(4_000_000));
@@ -164,11 +164,14 @@ async fn hostile_hashes_are_refused_without_work() {
         (String::new(), Unknown),
         ("$".into(), Unknown),
         ("plaintext".into(), Unknown),
-        ("$1$salt$hash".into(), Unknown),
+        ("$1$salt$hash".into(), Malformed),
         ("$argon2d$v=19$m=256,t=2,p=1$c29tZXNhbHQ$AAAA".into(), Unknown),
         ("$argon2id".into(), Unknown),
         (" $argon2id$".into(), Unknown),
-        (format!("$2x$06${rest}"), Unknown),
+        (format!("$2x$06${rest}"), Faulty),
+        ("!".into(), Locked),
+        ("*LK*".into(), Locked),
+        ("x".into(), Locked),
         (format!("$3a$06${rest}"), Unknown),
         ("$argon2id$".into(), Malformed),
         ("$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ".into(), Malformed),

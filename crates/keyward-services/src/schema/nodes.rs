@@ -6,24 +6,26 @@ use serde_json::{Map, Value};
 
 use keyward_model::{Choice, Group, InputType, Message, Node};
 
+use super::shape::Shape;
 use super::values::values_at;
 use super::{IdentitySchema, Step, TraitDefinition, join};
 
 impl IdentitySchema {
     /// One field for each declared trait in document order, with its value where there is one. A list shows its entries, or
-    /// one blank field. Values that the schema does not declare follow, so that a page can show what is wrong with them.
+    /// one blank field. Values that the schema does not declare follow, unless it declares that there are no others: then they are
+    /// from before it did, and the next save leaves them behind.
     pub fn trait_nodes(&self, group: Group, traits: &Value) -> Vec<Node> {
         let mut nodes = Vec::new();
         for definition in self.traits().iter().filter(|definition| !definition.is_element()) {
             let value = value_at(traits, &definition.path);
             match value {
-                Some(Value::Array(items)) if !items.is_empty() => flatten(group, &definition.name, &items_of(items), &mut nodes),
+                Some(list @ Value::Array(items)) if !items.is_empty() => flatten(group, &definition.name, list, None, &mut nodes),
                 Some(Value::Array(_) | Value::Object(_)) | None => nodes.push(field(definition, group)),
                 Some(scalar) => nodes.push(field(definition, group).value(scalar.clone())),
             }
         }
         let mut present = Vec::new();
-        flatten(group, "traits", traits, &mut present);
+        flatten(group, "traits", traits, Some(&self.0.shape), &mut present);
         present.retain(|node| !nodes.iter().any(|known| known.id() == node.id()));
         nodes.append(&mut present);
         nodes
@@ -51,10 +53,6 @@ impl IdentitySchema {
             .flat_map(|definition| values_at(traits, &definition.path))
             .find_map(|(_, value)| super::values::scalar_text(value))
     }
-}
-
-fn items_of(items: &[Value]) -> Value {
-    Value::Array(items.to_vec())
 }
 
 fn value_at<'a>(traits: &'a Value, path: &[Step]) -> Option<&'a Value> {
@@ -100,13 +98,14 @@ fn input_type(definition: &TraitDefinition) -> (InputType, Option<&'static str>)
     (by_type, None)
 }
 
-/// One field for each scalar inside a value, typed by the value itself.
-fn flatten(group: Group, name: &str, value: &Value, nodes: &mut Vec<Node>) {
+/// One field for each scalar inside a value, typed by the value itself. `shape`: what the schema declares there.
+fn flatten(group: Group, name: &str, value: &Value, shape: Option<&Shape>, nodes: &mut Vec<Node>) {
     let input_type = match value {
-        Value::Object(members) => return flatten_members(group, name, members, nodes),
+        Value::Object(members) => return flatten_members(group, name, members, shape, nodes),
         Value::Array(items) => {
+            let shape = shape.and_then(|shape| shape.items.as_deref());
             for (index, item) in items.iter().enumerate() {
-                flatten(group, &format!("{name}.{index}"), item, nodes);
+                flatten(group, &format!("{name}.{index}"), item, shape, nodes);
             }
             return;
         }
@@ -120,8 +119,11 @@ fn flatten(group: Group, name: &str, value: &Value, nodes: &mut Vec<Node>) {
     }
 }
 
-fn flatten_members(group: Group, name: &str, members: &Map<String, Value>, nodes: &mut Vec<Node>) {
+fn flatten_members(group: Group, name: &str, members: &Map<String, Value>, shape: Option<&Shape>, nodes: &mut Vec<Node>) {
     for (key, member) in members {
-        flatten(group, &join(name, key), member, nodes);
+        let declared = shape.and_then(|shape| shape.property(key));
+        if declared.is_some() || !shape.is_some_and(|shape| shape.closed) {
+            flatten(group, &join(name, key), member, declared, nodes);
+        }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Shape {
     pub(crate) required: bool,
     /// Declared only in a branch (`anyOf`, `oneOf`, `if`), so it may not be filled in unasked.
     pub(crate) conditional: bool,
+    /// It has no members beside the declared ones.
+    pub(crate) closed: bool,
     pub(crate) properties: Vec<(String, Shape)>,
     pub(crate) items: Option<Box<Shape>>,
 }
@@ -102,6 +104,9 @@ impl<'a> Builder<'a> {
             }
         }
         absorb_annotations(shape, schema);
+        let is_closed =
+            schema.get("additionalProperties") == Some(&Value::Bool(false)) && !schema.contains_key("patternProperties");
+        shape.closed |= is_closed && !conditional;
         self.absorb_members(shape, schema, depth, conditional)?;
         for all in list(schema, "allOf") {
             self.absorb(shape, all, depth, conditional)?;

@@ -138,6 +138,10 @@ fn lists_show_their_entries_and_undeclared_values_are_shown_too() {
         assert_eq!(names(&found), expected, "{values}");
     }
     assert_eq!(inputs(&schema, &json!({"emails": ["a"]}))[0].value, Some(json!("a")));
+    let closed = json!({"properties": {"name": {"type": "string"}, "more": {"properties": {"a": {"type": "string"}}}}, "additionalProperties": false});
+    let closed = IdentitySchema::compile("closed", &json!({"properties": {"traits": closed}}).to_string()).unwrap();
+    let found = inputs(&closed, &json!({"nope": 1, "name": "x", "more": {"a": "y", "b": true}}));
+    assert_eq!(names(&found), ["traits.name", "traits.more.a", "traits.more.b"]);
     let many: Vec<_> = (0..501).collect();
     assert!(inputs(&traits(json!({"n": {"enum": many}})), &json!({}))[0].options.is_empty());
     let fewer: Vec<_> = (0..500).collect();

@@ -50,7 +50,7 @@ declare! { "sessions";
         version, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     RAISE = "UPDATE sessions SET amr = $1, aal = $2, authenticated_at = $3, expires_at = $4, updated_at = $5, \
         version = version + 1 WHERE id = $6 AND version = $7 AND active";
-    EXTEND = "UPDATE sessions SET expires_at = $1, updated_at = $2 WHERE id = $3 AND active";
+    EXTEND = "UPDATE sessions SET expires_at = $1, updated_at = $2 WHERE id = $3 AND active AND expires_at > $2 AND expires_at < $1";
     REVOKE = "UPDATE sessions SET active = FALSE, updated_at = $1 WHERE id = $2 AND identity_id = $3 AND active";
     REVOKE_OTHERS = "UPDATE sessions SET active = FALSE, updated_at = $1 WHERE identity_id = $2 AND id <> $3 AND active";
     /// Engines differ in how a limit is left out, and nobody has a million sessions.
@@ -261,7 +261,7 @@ impl Batch {
         self.push(&RAISE, values, Expect::Rows(1, Refusal::Gone));
     }
 
-    /// Moves a session's end. Refused with [`Refusal::Gone`] when it was revoked.
+    /// Moves a session's end to a later one. Refused with [`Refusal::Gone`] when it was revoked, is over, or ends then already.
     pub fn extend_session(&mut self, id: SessionId, expires_at: Time, now: Time) {
         self.push(&EXTEND, params![expires_at, now, id], Expect::Rows(1, Refusal::Gone));
     }

@@ -177,7 +177,7 @@ fn everything() -> (Ids, [Batch; 2]) {
     change.update_identity(&before, &after, &count_factors(&[]));
     change.drop_credential(after.id, password.id);
     change.put_credential(after.id, &credential(CredentialType::Totp, &[]));
-    change.extend_session(own.id, NOW + Span::hours(2), NOW);
+    change.extend_session(own.id, NOW + Span::hours(48), NOW);
     change.raise_session(&own, NOW);
     change.update_flow(&flow);
     change.consume_container(&container, NOW);

@@ -10,6 +10,7 @@ mod attempts;
 mod concurrency;
 mod config_cases;
 mod faults_everywhere;
+mod field;
 mod limits;
 mod login;
 mod login_cases;

@@ -22,17 +22,17 @@ const REST: Duration = Duration::from_millis(20);
 const SECRET: &str = "canary-secret-that-nobody-may-see";
 
 /// A folder that goes when the test does.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("program-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.0.join(name), text).unwrap();
     }
 
@@ -43,13 +43,13 @@ impl Folder {
     }
 
     /// Runs a command to its end; what it wrote to both outputs comes back as one text.
-    fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    pub(crate) fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
         let mut running = self.spawn(arguments, environment);
         let status = running.end();
         (status.code(), running.written())
     }
 
-    fn spawn(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
+    pub(crate) fn spawn(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
         let file = |name: &str| fs::File::create(self.0.join(name)).unwrap();
         let mut command = self.command(arguments);
         command.envs(environment.iter().copied()).stdout(file("stdout")).stderr(file("stderr"));
@@ -64,24 +64,24 @@ impl Drop for Folder {
 }
 
 /// A program that runs. Ends with the test, whatever happens.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     folder: PathBuf,
 }
 
 impl Running {
-    fn written(&self) -> String {
+    pub(crate) fn written(&self) -> String {
         let read = |name: &str| fs::read_to_string(self.folder.join(name)).unwrap();
         read("stdout") + &read("stderr")
     }
 
     /// Waits until it ends by itself.
-    fn end(&mut self) -> ExitStatus {
+    pub(crate) fn end(&mut self) -> ExitStatus {
         poll(|| self.child.try_wait().unwrap()).unwrap_or_else(|| panic!("it does not end: {}", self.written()))
     }
 
     /// Waits until the public port answers.
-    fn ready(&mut self, port: u16) {
+    pub(crate) fn ready(&mut self, port: u16) {
         let alive = poll(|| {
             assert!(self.child.try_wait().unwrap().is_none(), "it ended: {}", self.written());
             TcpStream::connect(("127.0.0.1", port)).ok()
@@ -91,7 +91,7 @@ impl Running {
     }
 
     /// What process managers do.
-    fn terminate(&mut self) -> ExitStatus {
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
         let sent = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status().unwrap();
         assert!(sent.success());
         self.end()
@@ -116,20 +116,20 @@ fn poll<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
 }
 
 /// Two ports that nobody uses at the moment.
-fn free_ports() -> (u16, u16) {
+pub(crate) fn free_ports() -> (u16, u16) {
     let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
     let (first, second) = (bind(), bind());
     (first.local_addr().unwrap().port(), second.local_addr().unwrap().port())
 }
 
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.head, self.body))
     }
 
@@ -141,7 +141,7 @@ impl Answer {
 }
 
 /// One request on a connection of its own.
-fn ask(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) fn ask(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n");
     for (name, value) in headers {
         let _ = write!(text, "{name}: {value}\r\n");
@@ -162,7 +162,7 @@ fn ask(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &str
 }
 
 /// The top of a complete configuration, up to what a test is about.
-fn top(folder: &Folder, ports: (u16, u16)) -> String {
+pub(crate) fn top(folder: &Folder, ports: (u16, u16)) -> String {
     folder.write("person.json", keyward_config::DEFAULT_SCHEMA);
     let (folder, (public, admin)) = (folder.0.display(), ports);
     format!(

@@ -6,7 +6,7 @@ use keyward_model::Span;
 use keyward_testkit::{Actor, ClientKind, PASSWORD, Trial, flow_test};
 use serde_json::json;
 
-use crate::login_cases::give_totp;
+use crate::login_cases::{give_totp, with_totp};
 
 // cases: L-83
 #[flow_test(browser, spa)]
@@ -31,7 +31,7 @@ async fn logout_goes_where_it_was_told(t: Trial) {
 }
 
 // cases: L-87
-#[flow_test]
+#[flow_test(config = with_totp())]
 async fn whoami_wants_the_second_factor_that_is_there(t: Trial) {
     let ada = t.signed_up("ada@example.org").await;
     give_totp(&t, &ada).await;

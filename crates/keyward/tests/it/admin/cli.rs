@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::person;
 
 /// Runs the program on a thread of its own; the server answers meanwhile.
-async fn run(t: &Trial, arguments: &[&str], input: String) -> Output {
+pub(crate) async fn run(t: &Trial, arguments: &[&str], input: String) -> Output {
     let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
     let endpoint = t.admin_base();
     let running = tokio::task::spawn_blocking(move || {

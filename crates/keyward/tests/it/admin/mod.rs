@@ -10,6 +10,7 @@ mod patch;
 mod replace;
 mod sessions;
 
+pub(crate) use cli::run;
 use keyward_model::IdentityId;
 use serde_json::{Value, json};
 
