@@ -4,6 +4,7 @@
 
 mod bare;
 mod connection;
+mod enumeration;
 mod failure;
 mod histogram;
 mod load;
@@ -70,9 +71,11 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 }
 
-/// The processes that a run starts from this program.
+/// Other things to measure, and the processes that a run starts from this program.
 #[derive(Debug, Subcommand)]
 enum Part {
+    /// Measure whether the time of a refused sign-in tells if the account exists.
+    Enumeration(enumeration::Options),
     /// Serve a recorded answer.
     #[command(hide = true)]
     Bare {
@@ -93,6 +96,7 @@ fn main() -> ExitCode {
     let outcome = match cli.part {
         Some(Part::Bare { answer, port }) => bare::run(&answer, port),
         Some(Part::Load) => load::run(),
+        Some(Part::Enumeration(options)) => enumeration::run(&options),
         None => run::run(&cli.options),
     };
     match outcome {

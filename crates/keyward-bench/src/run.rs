@@ -34,16 +34,13 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub(crate) fn run(options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(during("starting the runtime"))?;
     runtime.block_on(async {
-        let binary = binary(options).await?;
+        let binary = binary(options.server.as_deref()).await?;
         let folder = Folder::create(options.folder.as_deref())?;
         let database = match options.postgres.as_deref().filter(|url| !url.is_empty()) {
             Some(url) => Some(Database::create(url).await?),
             None => None,
         };
-        let outcome = tokio::select! {
-            outcome = measure(options, &binary, &folder.0, database.as_ref()) => outcome,
-            stopped = told_to_stop() => Err(stopped),
-        };
+        let outcome = interruptible(measure(options, &binary, &folder.0, database.as_ref())).await;
         // The servers are gone by now, whatever the outcome.
         if let Some(database) = database {
             database.drop_it().await?;
@@ -56,6 +53,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// The work, or the news that it was interrupted.
+pub(crate) async fn interruptible<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        outcome = work => outcome,
+        stopped = told_to_stop() => Err(stopped),
+    }
 }
 
 /// Resolves on Ctrl-C and SIGTERM, so that servers, folder and database go before this program does.
@@ -82,8 +87,8 @@ fn root() -> &'static Path {
 }
 
 /// The server's binary, built now unless one was named.
-async fn binary(options: &Options) -> Result<PathBuf> {
-    if let Some(named) = &options.server {
+pub(crate) async fn binary(named: Option<&Path>) -> Result<PathBuf> {
+    if let Some(named) = named {
         return std::path::absolute(named).map_err(during("finding the server's binary"));
     }
     #[expect(clippy::disallowed_methods, reason = "a binary reads its environment; cargo tells its own place there")]
@@ -106,10 +111,10 @@ async fn binary(options: &Options) -> Result<PathBuf> {
 }
 
 /// A folder of our own that disappears with its value.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn create(within: Option<&Path>) -> Result<Self> {
+    pub(crate) fn create(within: Option<&Path>) -> Result<Self> {
         let within = within.map_or_else(std::env::temp_dir, Path::to_path_buf);
         let path = within.join(format!("keyward-bench-{}", std::process::id()));
         let path = std::path::absolute(path).map_err(during("making a folder"))?;

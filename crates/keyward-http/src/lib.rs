@@ -17,6 +17,7 @@ mod headers;
 mod location;
 mod metrics;
 mod multipart;
+mod openapi;
 mod pagination;
 mod public;
 mod query;
@@ -30,6 +31,7 @@ mod tls;
 mod wire_tests;
 
 pub use metrics::{ConfigStatus, Telemetry};
+pub use openapi::openapi;
 pub use router::{admin_router, public_router};
 pub use serve::{Listening, serve, serve_router, serve_with};
 pub use state::{AppState, app_state};

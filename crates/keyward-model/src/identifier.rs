@@ -63,7 +63,9 @@ pub fn login_candidates(raw: &str) -> Vec<String> {
     let plain = trim_identifier(raw).to_lowercase();
     let mut candidates: Vec<String> = Vec::with_capacity(2);
     for candidate in [canonical_identifier(IdentifierKind::Text, raw), Some(plain)].into_iter().flatten() {
-        if !candidate.is_empty() && !candidates.contains(&candidate) {
+        // PostgreSQL cannot even be asked for a text with a zero character in it.
+        let can_be_stored = !candidate.is_empty() && !candidate.contains('\0');
+        if can_be_stored && !candidates.contains(&candidate) {
             candidates.push(candidate);
         }
     }

@@ -18,10 +18,11 @@ pub(crate) fn session(visit: &Visit) -> Result<&ActiveSession, Problem> {
     visit.session.as_ref().ok_or(Problem::SessionInactive)
 }
 
-/// Whether the session's level is enough for the flow as a whole. `return_to`: where the second-factor login leads back to.
-pub(crate) fn level(app: &App, active: &ActiveSession, return_to: Option<String>) -> Result<(), Problem> {
+/// Whether the session's level is enough for the flow as a whole. `factors` are counted from the credentials: what stands beside
+/// the identity is for readers that have none. `return_to`: where the second-factor login leads back to.
+pub(crate) fn level(app: &App, active: &ActiveSession, factors: &Factors, return_to: Option<String>) -> Result<(), Problem> {
     let required = app.settings_rules().required_aal;
-    if flow_admits(active.session.aal, active.factors.available(app.code_use()), required) {
+    if flow_admits(active.session.aal, app.usable(*factors).available(app.code_use()), required) {
         return Ok(());
     }
     Err(Problem::Aal2Required { return_to, enrol: false })

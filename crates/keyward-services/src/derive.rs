@@ -309,11 +309,16 @@ fn check_identifiers(uses: &[TraitUse], most: usize) -> Result<(), FormErrors> {
     errors.into_result()
 }
 
+/// Whether a text can be somebody's external id. PostgreSQL keeps no text with a zero character in it.
+pub(crate) fn is_external_id(text: &str) -> bool {
+    !text.is_empty() && text.chars().count() <= MAX_EXTERNAL_ID && !text.contains('\0')
+}
+
 fn apply_fields(identity: &mut Identity, edit: &IdentityEdit, now: Time) -> Result<(), FormErrors> {
     if let Some(external_id) = &edit.external_id {
-        let fits = |id: &String| !id.is_empty() && id.chars().count() <= MAX_EXTERNAL_ID;
-        if !external_id.as_ref().is_none_or(fits) {
-            return Err(FormErrors::global(Message::reason("The external id must have 1 to 64 characters.")));
+        if !external_id.as_deref().is_none_or(is_external_id) {
+            let sentence = "The external id must have 1 to 64 characters, and none of them may be zero.";
+            return Err(FormErrors::global(Message::reason(sentence)));
         }
         identity.external_id.clone_from(external_id);
     }

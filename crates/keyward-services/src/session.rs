@@ -4,11 +4,11 @@
 
 use std::fmt::Write as _;
 
-use keyward_model::{Factors, IdentityState, Secret, Session, Time, serve_wire_json};
+use keyward_model::{Factors, IdentityState, Secret, Session, SessionId, Time, serve_wire_json};
+use keyward_store::{Batch, SessionRow, StoreError};
 
 use crate::App;
 use crate::tokens::SessionToken;
-use keyward_store::{Batch, StoreError};
 
 /// A usable session with what is known about its identity: everything a gate needs, read in one statement.
 #[derive(Clone, Debug)]
@@ -27,11 +27,21 @@ pub struct ActiveSession {
 /// # Errors
 /// When the database does not answer.
 pub async fn find_active(app: &App, token: &SessionToken, now: Time) -> Result<Option<ActiveSession>, StoreError> {
-    let Some(row) = app.store.find_session(&token.digest()).await? else { return Ok(None) };
-    if !row.session.is_live(now) || row.identity_state != IdentityState::Active {
-        return Ok(None);
-    }
-    Ok(Some(ActiveSession { session: row.session, wire_json: row.wire_json.into(), factors: app.usable(row.factors) }))
+    Ok(app.store.find_session(&token.digest()).await?.and_then(|row| usable(app, row, now)))
+}
+
+/// Reads a session anew that was found by its token before.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find_active_by_id(app: &App, id: SessionId, now: Time) -> Result<Option<ActiveSession>, StoreError> {
+    Ok(app.store.find_session_by_id(id).await?.and_then(|row| usable(app, row, now)))
+}
+
+fn usable(app: &App, row: SessionRow, now: Time) -> Option<ActiveSession> {
+    let usable = row.session.is_live(now) && row.identity_state == IdentityState::Active;
+    let factors = app.usable(row.factors);
+    usable.then(|| ActiveSession { session: row.session, wire_json: row.wire_json.into(), factors })
 }
 
 /// Adds a new session to a batch. Of one identity no more sessions stay alive than `security.limits` allows: the oldest end in

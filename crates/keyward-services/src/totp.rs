@@ -173,12 +173,56 @@ mod tests {
     #[test]
     fn codes_are_those_of_the_standard() {
         // RFC 6238 appendix B, SHA-1, the last six of the eight digits.
-        for (seconds, code) in [(59, "287082"), (1_111_111_109, "081804"), (1_234_567_890, "005924"), (2_000_000_000, "279037")] {
+        for (seconds, code) in [
+            (59, "287082"),
+            (1_111_111_109, "081804"),
+            (1_111_111_111, "050471"),
+            (1_234_567_890, "005924"),
+            (2_000_000_000, "279037"),
+            (20_000_000_000, "353130"),
+        ] {
             assert_eq!(
                 key("Keyward", "a").check(code, Time::from_unix(seconds), None),
                 Some(seconds.unsigned_abs() / 30),
                 "{code}"
             );
+        }
+    }
+
+    #[test]
+    fn codes_are_those_of_the_counter_that_a_step_is() {
+        // RFC 4226 appendix D: the same key, counters 0 to 9.
+        let listed = ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
+        for (step, code) in (0..).zip(listed) {
+            assert_eq!(key("Keyward", "a").code_at(Time::from_unix(step * STEP_SECONDS)).as_deref(), Some(code), "{step}");
+            assert_eq!(key("Keyward", "a").code_at(Time::from_unix(step * STEP_SECONDS + 29)).as_deref(), Some(code), "{step}");
+        }
+    }
+
+    /// Another HMAC, and the truncation of RFC 4226 section 5.3 written down once more.
+    fn independent(key: &[u8], step: u64) -> String {
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
+        let mac = aws_lc_rs::hmac::sign(&key, &step.to_be_bytes());
+        let offset = usize::from(mac.as_ref()[19] & 15);
+        let word = u32::from_be_bytes(mac.as_ref()[offset..offset + 4].try_into().unwrap());
+        format!("{:06}", (word & 0x7fff_ffff) % 1_000_000)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn another_generator_agrees(secret in proptest::array::uniform20(proptest::prelude::any::<u8>()), unix in 0_i64..1 << 40) {
+            let base32 = totp_rs::Secret::from(secret).to_base32();
+            let key = TotpKey::parse(&format!("otpauth://totp/a?secret={base32}")).unwrap();
+            let now = Time::from_unix(unix);
+            let step = unix.unsigned_abs() / 30;
+            proptest::prop_assert_eq!(key.code_at(now), Some(independent(&secret, step)));
+            // The neighbours are accepted, and what lies further away is not; codes may repeat by chance.
+            for near in step.saturating_sub(1)..=step + 1 {
+                proptest::prop_assert!(key.check(&independent(&secret, near), now, None).is_some());
+            }
+            let far = independent(&secret, step + 2);
+            let by_chance = (step.saturating_sub(1)..=step + 1).any(|near| independent(&secret, near) == far);
+            proptest::prop_assert_eq!(key.check(&far, now, None).is_some(), by_chance);
         }
     }
 

@@ -23,6 +23,8 @@ pub(crate) fn client() -> reqwest::Client {
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
+        // Well below the server's patience with idle connections: a request must not meet the end of its connection.
+        .pool_idle_timeout(std::time::Duration::from_secs(1))
         .no_proxy()
         .referer(false)
         .build()

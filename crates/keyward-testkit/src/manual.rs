@@ -24,6 +24,11 @@ impl ManualClock {
     pub fn advance(&self, span: Span) {
         self.0.fetch_add(span.micros(), Ordering::SeqCst);
     }
+
+    /// Moves back, as the clock of a machine does that is corrected.
+    pub fn set_back(&self, span: Span) {
+        self.0.fetch_sub(span.micros(), Ordering::SeqCst);
+    }
 }
 
 impl Clock for ManualClock {

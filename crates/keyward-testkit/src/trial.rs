@@ -204,6 +204,11 @@ impl Trial {
         self.world.clock.now()
     }
 
+    /// The services as configured now, for tests that open what is sealed or ask what a level is.
+    pub fn app(&self) -> Arc<App> {
+        self.world.state.load_full()
+    }
+
     /// The database, without the planned failures.
     pub fn store(&self) -> &Store {
         &self.world.store

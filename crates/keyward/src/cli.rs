@@ -196,4 +196,6 @@ pub(crate) enum Generated {
     ConfigKeys,
     /// A JSON Schema of the configuration.
     ConfigSchema,
+    /// The endpoints, as an OpenAPI document.
+    Openapi,
 }

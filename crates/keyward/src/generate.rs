@@ -13,6 +13,7 @@ pub(crate) fn run(what: Generated) -> Result<(), Failure> {
     match what {
         Generated::Messages => print!("{}", messages()),
         Generated::ConfigKeys => print!("{}", config_keys()),
+        Generated::Openapi => println!("{:#}", keyward_http::openapi()),
         Generated::ConfigSchema => println!("{:#}", keyward_config::json_schema()),
     }
     Ok(())

@@ -17,6 +17,7 @@ const GENERATED: &[Generated] = &[
     (&["generate", "messages"], "docs/reference/messages.md"),
     (&["generate", "config-keys"], "docs/reference/config-keys.md"),
     (&["generate", "config-schema"], "docs/reference/config.schema.json"),
+    (&["generate", "openapi"], "docs/reference/openapi.json"),
 ];
 
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {

@@ -12,8 +12,16 @@ use uuid::Uuid;
 
 use super::{answer, bad, json_body, told};
 use crate::caller::Caller;
+use crate::openapi::Shape::Named;
+use crate::openapi::{Operation, refuses, shows};
 use crate::public::Called;
 use crate::reply::Reply;
+
+/// Its route stands in [`super::identities`].
+pub(super) const OPERATIONS: &[Operation] =
+    &[Operation::identity("PATCH", "/admin/identities", "batchPatchIdentities", "Makes many identities, each by itself.")
+        .body("patchIdentitiesBody")
+        .answers(&[shows(200, "What became of each.", Named("batchPatchIdentitiesResponse")), refuses(400)])];
 
 pub(super) async fn create_many(Extension(caller): Called, request_body: Body) -> Response {
     answer(&caller, creation(&caller, request_body).await).await

@@ -13,6 +13,8 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::json;
 
 use crate::metrics::Telemetry;
+use crate::openapi::Shape::Named;
+use crate::openapi::{Operation, plain, shows};
 use crate::public::{Called, health};
 use crate::reply::Reply;
 
@@ -26,6 +28,15 @@ pub(super) fn routes() -> Router {
         .route("/admin/version", get(health::version))
         .route("/admin/metrics/prometheus", get(metrics))
 }
+
+/// The same, for programs.
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::metadata("GET", "/admin/health/alive", "isAdminAlive", "Says that the server lives.").answers(&[shows(200, "It lives.", Named("healthStatus"))]),
+    Operation::metadata("GET", "/admin/version", "getAdminVersion", "Says which version the server has.").answers(&[shows(200, "The version.", Named("version"))]),
+    Operation::metadata("GET", "/admin/health/ready", "isAdminReady", "Says whether the server can work, and what keeps it from doing so.").answers(&[shows(200, "It can.", Named("healthStatus")), shows(503, "It cannot.", Named("healthNotReadyStatus"))]),
+    Operation::metadata("GET", "/admin/health/config", "getConfigurationStatus", "Which configuration is in force: its revision or hash as text (contract: admin 13), or everything as JSON for those who ask for it.").answers(&[shows(200, "Everything, or its revision or hash alone.", Named("configurationStatus")).or_text()]),
+    Operation::metadata("GET", "/admin/metrics/prometheus", "getPrometheusMetrics", "Shows the counts of both ports to Prometheus.").answers(&[plain("In Prometheus' text format.")]),
+];
 
 async fn ready(Extension(caller): Called) -> Response {
     health::readiness(&caller, true).await

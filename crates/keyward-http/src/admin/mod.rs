@@ -21,13 +21,24 @@ use crate::answer;
 use crate::body;
 use crate::caller::Caller;
 use crate::envelope::Failure;
+use crate::openapi::Operation;
 use crate::reply::Reply;
 
 /// Operators' bodies may be larger than people's: a thousand identities stand in one.
 const LARGEST_BODY: usize = 32 << 20;
 
 pub(crate) fn routes() -> Router {
-    Router::new().merge(identities::routes()).merge(sessions::routes()).merge(health::routes()).merge(redirects::routes())
+    Router::new().merge(identities::routes()).merge(sessions::routes()).merge(health::routes()).merge(asides())
+}
+
+/// What is for those who came to the wrong port.
+pub(crate) fn asides() -> Router {
+    redirects::routes()
+}
+
+/// What all routes but the asides are for programs.
+pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
+    [identities::OPERATIONS, batch::OPERATIONS, sessions::OPERATIONS, health::OPERATIONS].into_iter().flatten()
 }
 
 /// Sends what a handler found, or why it found nothing.

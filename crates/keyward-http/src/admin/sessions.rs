@@ -19,6 +19,10 @@ use uuid::Uuid;
 
 use super::{answer, bad, identity_id, json_body};
 use crate::caller::Caller;
+use crate::openapi::Shape::{List, Named};
+use crate::openapi::{
+    ACTIVE, EXPAND, IDENTITY, Operation, PAGE, PAGE_SIZE, PAGE_TOKEN, PER_PAGE, SESSION, nothing, refuses, shows,
+};
 use crate::pagination::PageQuery;
 use crate::public::{Called, sessions::listed};
 use crate::query::Query;
@@ -38,6 +42,45 @@ pub(super) fn routes() -> Router {
         .route("/admin/sessions/{id}/extend", patch(extend))
         .route("/admin/identities/{id}/sessions", get(list).delete(end_all))
 }
+
+/// The same, for programs.
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::identity("GET", "/admin/sessions", "listSessions", "Lists sessions of all identities.")
+        .takes(&[PAGE_SIZE, PAGE_TOKEN, ACTIVE, EXPAND])
+        .answers(&[shows(200, "A page of them.", List(&Named("session"))), refuses(400)]),
+    Operation::identity("GET", "/admin/sessions/{id}", "getSession", "Shows a session.").takes(&[SESSION, EXPAND]).answers(&[
+        shows(200, "The session.", Named("session")),
+        refuses(400),
+        refuses(404),
+    ]),
+    Operation::identity("DELETE", "/admin/sessions/{id}", "disableSession", "Ends a session.").takes(&[SESSION]).answers(&[
+        nothing("It has ended."),
+        refuses(400),
+        refuses(404),
+    ]),
+    Operation::identity("PATCH", "/admin/sessions/{id}/extend", "extendSession", "Lets a session live longer.")
+        .takes(&[SESSION])
+        .answers(&[
+            shows(200, "The session.", Named("session")),
+            nothing("With `feature_flags.faster_session_extend`."),
+            refuses(400),
+            refuses(404),
+        ]),
+    Operation::identity("POST", "/admin/sessions", "manageSessions", "Ends or deletes many sessions.")
+        .body("manageSessionsBody")
+        .answers(&[shows(200, "How many.", Named("manageSessionsResponse")), refuses(400)]),
+    Operation::identity("GET", "/admin/identities/{id}/sessions", "listIdentitySessions", "Lists the sessions of an identity.")
+        .takes(&[IDENTITY, ACTIVE, PAGE_SIZE, PAGE_TOKEN, PER_PAGE, PAGE])
+        .answers(&[shows(200, "A page of them.", List(&Named("session"))), refuses(400)]),
+    Operation::identity(
+        "DELETE",
+        "/admin/identities/{id}/sessions",
+        "deleteIdentitySessions",
+        "Deletes the sessions of an identity.",
+    )
+    .takes(&[IDENTITY])
+    .answers(&[nothing("They are gone."), refuses(400), refuses(404)]),
+];
 
 async fn list_all(Extension(caller): Called) -> Response {
     answer(&caller, listing_all(&caller).await).await

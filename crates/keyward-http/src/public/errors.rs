@@ -13,11 +13,19 @@ use serde_json::json;
 
 use super::Called;
 use crate::envelope::Failure;
+use crate::openapi::Shape::{Named, Text};
+use crate::openapi::{Operation, in_query, refuses, shows};
 use crate::reply::Reply;
 
 pub(super) fn routes() -> Router {
     Router::new().route("/self-service/errors", get(read))
 }
+
+/// The same, for programs.
+pub(super) const OPERATIONS: &[Operation] =
+    &[Operation::frontend("GET", "/self-service/errors", "getFlowError", "Shows a refusal that a browser was sent to look at.")
+        .takes(&[in_query("id", Text, "Its id; `stub:500` gives a sample.").required()])
+        .answers(&[shows(200, "The refusal.", Named("flowError")), refuses(404)])];
 
 async fn read(Extension(caller): Called) -> Response {
     let id = caller.query.get("error").or_else(|| caller.query.get("id"));

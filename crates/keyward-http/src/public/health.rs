@@ -11,11 +11,29 @@ use serde_json::json;
 
 use super::Called;
 use crate::caller::Caller;
+use crate::openapi::Shape::Named;
+use crate::openapi::{Operation, shows};
 use crate::reply::Reply;
 
 pub(super) fn routes() -> Router {
     Router::new().route("/health/alive", get(alive)).route("/health/ready", get(ready)).route("/version", get(version))
 }
+
+/// The same, for programs.
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::metadata("GET", "/health/alive", "isAlive", "Says that the server lives.").answers(&[shows(
+        200,
+        "It lives.",
+        Named("healthStatus"),
+    )]),
+    Operation::metadata("GET", "/health/ready", "isReady", "Says whether the server can work.")
+        .answers(&[shows(200, "It can.", Named("healthStatus")), shows(503, "It cannot.", Named("healthNotReadyStatus"))]),
+    Operation::metadata("GET", "/version", "getVersion", "Says which version the server has.").answers(&[shows(
+        200,
+        "The version.",
+        Named("version"),
+    )]),
+];
 
 pub(crate) async fn alive(Extension(caller): Called) -> Response {
     Reply::json(StatusCode::OK, json!({ "status": "ok" }).to_string()).send(&caller).await

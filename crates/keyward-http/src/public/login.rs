@@ -12,6 +12,11 @@ use keyward_selfservice::stories::login;
 
 use super::{Called, enter, enter_submit};
 use crate::answer::{Kind, Step};
+use crate::openapi::Shape::{Flag, Named, Text};
+use crate::openapi::{
+    BY_COOKIE, BY_TOKEN, FLOW, FLOW_ID, IDENTITY_SCHEMA, ORGANIZATION, Operation, Parameter, RETURN_TO, in_query, leads, refuses,
+    shows,
+};
 
 pub(super) fn routes() -> Router {
     Router::new()
@@ -20,6 +25,57 @@ pub(super) fn routes() -> Router {
         .route("/self-service/login/flows", get(fetch))
         .route("/self-service/login", get(submit).post(submit))
 }
+
+const REFRESH: Parameter = in_query("refresh", Flag, "Sign in again although somebody is signed in.");
+const AAL: Parameter = in_query("aal", Text, "The level to reach: `aal1` or `aal2`.");
+
+/// The same, for programs.
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::frontend(
+        "GET",
+        "/self-service/login/browser",
+        "createBrowserLoginFlow",
+        "Starts a login in a browser: leads to its page, or gives the flow to a script.",
+    )
+    .takes(&[REFRESH, AAL, ORGANIZATION, IDENTITY_SCHEMA, RETURN_TO, BY_COOKIE])
+    .answers(&[shows(200, "A script gets the flow.", Named("loginFlow")), leads(303), refuses(400), refuses(401)]),
+    Operation::frontend("GET", "/self-service/login/api", "createNativeLoginFlow", "Starts a login in an app.")
+        .takes(&[REFRESH, AAL, ORGANIZATION, IDENTITY_SCHEMA, RETURN_TO, BY_TOKEN])
+        .answers(&[shows(200, "The flow.", Named("loginFlow")), refuses(400), refuses(401)]),
+    Operation::frontend("GET", "/self-service/login/flows", "getLoginFlow", "Shows a flow.")
+        .takes(&[FLOW_ID, BY_COOKIE])
+        .answers(&[shows(200, "The flow.", Named("loginFlow")), refuses(403), refuses(404), refuses(410)]),
+    Operation::frontend(
+        "GET",
+        "/self-service/login",
+        "resumeLoginFlow",
+        "Follows a link into a login; a payload never comes with it.",
+    )
+    .takes(&[FLOW, BY_COOKIE])
+    .answers(&[
+        shows(200, "Done.", Named("successfulNativeLogin")),
+        leads(303),
+        shows(400, "The form again, or why there is none.", Named("loginFlowOrError")),
+        refuses(401),
+        refuses(403),
+        refuses(404),
+        shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
+    ]),
+    Operation::frontend("POST", "/self-service/login", "updateLoginFlow", "Sends a login form.")
+        .takes(&[FLOW, BY_COOKIE, BY_TOKEN])
+        .form("updateLoginFlowBody")
+        .answers(&[
+            shows(200, "Done.", Named("successfulNativeLogin")),
+            leads(303),
+            shows(400, "The form again, or why there is none.", Named("loginFlowOrError")),
+            refuses(401),
+            refuses(403),
+            refuses(404),
+            shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
+            shows(422, "The second factor comes next.", Named("errorBrowserLocationChangeRequired")),
+            refuses(429),
+        ]),
+];
 
 async fn create_browser(called: Called) -> Result<Response, Response> {
     create(called, FlowType::Browser).await

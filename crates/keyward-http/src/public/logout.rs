@@ -15,6 +15,8 @@ use serde_json::json;
 
 use super::{Called, visit};
 use crate::body;
+use crate::openapi::Shape::{Named, Text};
+use crate::openapi::{BY_COOKIE, Operation, RETURN_TO, in_query, leads, nothing, refuses, shows};
 use crate::reply::{Reply, SessionCookie};
 
 pub(super) fn routes() -> Router {
@@ -23,6 +25,26 @@ pub(super) fn routes() -> Router {
         .route("/self-service/logout", get(finish))
         .route("/self-service/logout/api", delete(native))
 }
+
+/// The same, for programs.
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::frontend(
+        "GET",
+        "/self-service/logout/browser",
+        "createBrowserLogoutFlow",
+        "Makes the address that signs a browser out.",
+    )
+    .takes(&[RETURN_TO, BY_COOKIE])
+    .signed_in_by_cookie()
+    .answers(&[shows(200, "Where to go.", Named("logoutFlow")), leads(303), refuses(400), refuses(401)]),
+    Operation::frontend("GET", "/self-service/logout", "updateLogoutFlow", "Signs a browser out.")
+        .takes(&[in_query("token", Text, "From the logout address."), RETURN_TO, BY_COOKIE])
+        .signed_in_by_cookie()
+        .answers(&[nothing("A script is signed out."), leads(303), refuses(400), refuses(401), refuses(403)]),
+    Operation::frontend("DELETE", "/self-service/logout/api", "performNativeLogout", "Signs an app out.")
+        .body("performNativeLogoutBody")
+        .answers(&[nothing("Signed out."), refuses(400), refuses(403)]),
+];
 
 async fn prepare(Extension(caller): Called) -> Result<Response, Response> {
     let call = visit(caller).await?;

@@ -26,6 +26,7 @@ use keyward_selfservice::Submitted;
 use crate::answer::{Kind, Step};
 use crate::body;
 use crate::caller::{Call, Caller};
+use crate::openapi::Operation;
 
 /// How handlers receive the request.
 pub(crate) type Called = Extension<Arc<Caller>>;
@@ -42,8 +43,29 @@ pub(crate) fn routes() -> Router {
         .merge(errors::routes())
         .merge(well_known::routes())
         .merge(health::routes())
-        .merge(pages::routes())
-        .merge(redirects::routes())
+        .merge(asides())
+}
+
+/// What is for eyes, and for those who came to the wrong port.
+pub(crate) fn asides() -> Router {
+    Router::new().merge(pages::routes()).merge(redirects::routes())
+}
+
+/// What all routes but the asides are for programs.
+pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
+    let tables = [
+        login::OPERATIONS,
+        registration::OPERATIONS,
+        settings::OPERATIONS,
+        logout::OPERATIONS,
+        whoami::OPERATIONS,
+        sessions::OPERATIONS,
+        errors::OPERATIONS,
+        schemas::OPERATIONS,
+        well_known::OPERATIONS,
+        health::OPERATIONS,
+    ];
+    tables.into_iter().flatten()
 }
 
 /// Looks up the session for a request about a flow that has no body.

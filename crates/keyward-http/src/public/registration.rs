@@ -12,6 +12,8 @@ use keyward_selfservice::stories::registration;
 
 use super::{Called, enter, enter_submit};
 use crate::answer::{Kind, Step};
+use crate::openapi::Shape::Named;
+use crate::openapi::{BY_COOKIE, FLOW, FLOW_ID, IDENTITY_SCHEMA, ORGANIZATION, Operation, RETURN_TO, leads, refuses, shows};
 
 pub(super) fn routes() -> Router {
     Router::new()
@@ -20,6 +22,60 @@ pub(super) fn routes() -> Router {
         .route("/self-service/registration/flows", get(fetch))
         .route("/self-service/registration", get(submit).post(submit))
 }
+
+/// The same, for programs.
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::frontend(
+        "GET",
+        "/self-service/registration/browser",
+        "createBrowserRegistrationFlow",
+        "Starts a registration in a browser: leads to its page, or gives the flow to a script.",
+    )
+    .takes(&[ORGANIZATION, IDENTITY_SCHEMA, RETURN_TO, BY_COOKIE])
+    .answers(&[shows(200, "A script gets the flow.", Named("registrationFlow")), leads(303), refuses(400)]),
+    Operation::frontend(
+        "GET",
+        "/self-service/registration/api",
+        "createNativeRegistrationFlow",
+        "Starts a registration in an app.",
+    )
+    .takes(&[ORGANIZATION, IDENTITY_SCHEMA, RETURN_TO])
+    .answers(&[shows(200, "The flow.", Named("registrationFlow")), refuses(400)]),
+    Operation::frontend("GET", "/self-service/registration/flows", "getRegistrationFlow", "Shows a flow.")
+        .takes(&[FLOW_ID, BY_COOKIE])
+        .answers(&[shows(200, "The flow.", Named("registrationFlow")), refuses(403), refuses(404), refuses(410)]),
+    Operation::frontend(
+        "GET",
+        "/self-service/registration",
+        "resumeRegistrationFlow",
+        "Follows a link into a registration; a payload never comes with it.",
+    )
+    .takes(&[FLOW, BY_COOKIE])
+    .answers(&[
+        shows(200, "Done.", Named("successfulNativeRegistration")),
+        leads(302),
+        leads(303),
+        shows(400, "The form again, or why there is none.", Named("registrationFlowOrError")),
+        refuses(401),
+        refuses(403),
+        refuses(404),
+        shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
+    ]),
+    Operation::frontend("POST", "/self-service/registration", "updateRegistrationFlow", "Sends a registration form.")
+        .takes(&[FLOW, BY_COOKIE])
+        .form("updateRegistrationFlowBody")
+        .answers(&[
+            shows(200, "Done.", Named("successfulNativeRegistration")),
+            leads(302),
+            leads(303),
+            shows(400, "The form again, or why there is none.", Named("registrationFlowOrError")),
+            refuses(401),
+            refuses(403),
+            refuses(404),
+            shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
+            refuses(429),
+        ]),
+];
 
 async fn create_browser(called: Called) -> Result<Response, Response> {
     create(called, FlowType::Browser).await

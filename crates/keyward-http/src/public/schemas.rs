@@ -12,12 +12,24 @@ use serde_json::json;
 
 use super::Called;
 use super::sessions::listed;
+use crate::openapi::Shape::{List, Named, Text};
+use crate::openapi::{Operation, PAGE, PAGE_SIZE, PAGE_TOKEN, PER_PAGE, in_path, refuses, shows};
 use crate::pagination::PageQuery;
 use crate::reply::Reply;
 
 pub(super) fn routes() -> Router {
     Router::new().route("/schemas", get(list)).route("/schemas/{id}", get(one))
 }
+
+/// The same, for programs.
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::identity("GET", "/schemas", "listIdentitySchemas", "Lists the identity schemas.")
+        .takes(&[PAGE_SIZE, PAGE_TOKEN, PER_PAGE, PAGE])
+        .answers(&[shows(200, "A page of them.", List(&Named("identitySchemaContainer"))), refuses(400)]),
+    Operation::identity("GET", "/schemas/{id}", "getIdentitySchema", "Shows an identity schema.")
+        .takes(&[in_path("id", Text, "Its id, as it is or in base64url.")])
+        .answers(&[shows(200, "The schema.", Named("identitySchema")), refuses(404)]),
+];
 
 async fn list(Extension(caller): Called) -> Response {
     let page = match PageQuery::read(&caller.query) {

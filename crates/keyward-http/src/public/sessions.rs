@@ -13,6 +13,8 @@ use keyward_selfservice::stories::sessions::{self, Page};
 use serde_json::json;
 
 use super::{Called, visit};
+use crate::openapi::Shape::{List, Named};
+use crate::openapi::{BY_COOKIE, BY_TOKEN, Operation, PAGE, PAGE_SIZE, PAGE_TOKEN, PER_PAGE, SESSION, nothing, refuses, shows};
 use crate::pagination::PageQuery;
 use crate::query::Query;
 use crate::reply::Reply;
@@ -22,6 +24,22 @@ pub(crate) const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
 pub(super) fn routes() -> Router {
     Router::new().route("/sessions", get(list).delete(end_others)).route("/sessions/{id}", delete(end_one))
 }
+
+/// The same, for programs.
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::frontend("GET", "/sessions", "listMySessions", "Lists one's other sessions.")
+        .takes(&[PAGE_SIZE, PAGE_TOKEN, PER_PAGE, PAGE, BY_TOKEN, BY_COOKIE])
+        .signed_in()
+        .answers(&[shows(200, "A page of them.", List(&Named("session"))), refuses(400), refuses(401)]),
+    Operation::frontend("DELETE", "/sessions", "disableMyOtherSessions", "Ends all of one's sessions but this.")
+        .takes(&[BY_TOKEN, BY_COOKIE])
+        .signed_in()
+        .answers(&[shows(200, "How many there were.", Named("deleteMySessionsCount")), refuses(400), refuses(401)]),
+    Operation::frontend("DELETE", "/sessions/{id}", "disableMySession", "Ends one of one's other sessions.")
+        .takes(&[SESSION, BY_TOKEN, BY_COOKIE])
+        .signed_in()
+        .answers(&[nothing("It has ended."), refuses(400), refuses(401)]),
+];
 
 async fn list(Extension(caller): Called) -> Result<Response, Response> {
     let page = match PageQuery::read(&caller.query) {

@@ -12,6 +12,8 @@ use keyward_selfservice::stories::settings;
 
 use super::{Called, enter, enter_submit};
 use crate::answer::{Kind, Step};
+use crate::openapi::Shape::Named;
+use crate::openapi::{BY_COOKIE, BY_TOKEN, FLOW, FLOW_ID, Operation, RETURN_TO, leads, refuses, shows};
 
 pub(super) fn routes() -> Router {
     Router::new()
@@ -20,6 +22,73 @@ pub(super) fn routes() -> Router {
         .route("/self-service/settings/flows", get(fetch))
         .route("/self-service/settings", get(submit).post(submit))
 }
+
+/// The same, for programs.
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::frontend(
+        "GET",
+        "/self-service/settings/browser",
+        "createBrowserSettingsFlow",
+        "Starts a change of one's own account in a browser: leads to its page, or gives the flow to a script.",
+    )
+    .takes(&[RETURN_TO, BY_COOKIE])
+    .answers(&[
+        shows(200, "A script gets the flow.", Named("settingsFlow")),
+        leads(303),
+        refuses(400),
+        refuses(401),
+        refuses(403),
+    ]),
+    Operation::frontend(
+        "GET",
+        "/self-service/settings/api",
+        "createNativeSettingsFlow",
+        "Starts a change of one's own account in an app.",
+    )
+    .takes(&[BY_TOKEN])
+    .answers(&[shows(200, "The flow.", Named("settingsFlow")), refuses(400), refuses(401), refuses(403)]),
+    Operation::frontend("GET", "/self-service/settings/flows", "getSettingsFlow", "Shows a flow.")
+        .takes(&[FLOW_ID, BY_COOKIE, BY_TOKEN])
+        .answers(&[
+            shows(200, "The flow.", Named("settingsFlow")),
+            leads(302),
+            refuses(401),
+            refuses(403),
+            refuses(404),
+            refuses(410),
+        ]),
+    Operation::frontend(
+        "GET",
+        "/self-service/settings",
+        "resumeSettingsFlow",
+        "Resumes a change that waited for a fresh sign-in.",
+    )
+    .takes(&[FLOW, BY_COOKIE, BY_TOKEN])
+    .answers(&[
+        shows(200, "Done.", Named("settingsFlow")),
+        leads(302),
+        leads(303),
+        shows(400, "The form again, or why there is none.", Named("settingsFlowOrError")),
+        refuses(401),
+        refuses(403),
+        refuses(404),
+        shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
+    ]),
+    Operation::frontend("POST", "/self-service/settings", "updateSettingsFlow", "Sends a settings form.")
+        .takes(&[FLOW, BY_COOKIE, BY_TOKEN])
+        .form("updateSettingsFlowBody")
+        .answers(&[
+            shows(200, "Done.", Named("settingsFlow")),
+            leads(302),
+            leads(303),
+            shows(400, "The form again, or why there is none.", Named("settingsFlowOrError")),
+            refuses(401),
+            refuses(403),
+            refuses(404),
+            shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
+            refuses(429),
+        ]),
+];
 
 async fn create_browser(called: Called) -> Result<Response, Response> {
     create(called, FlowType::Browser).await

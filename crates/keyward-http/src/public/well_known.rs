@@ -9,11 +9,21 @@ use axum::routing::get;
 use http::StatusCode;
 
 use super::Called;
+use crate::openapi::{Operation, leads};
 use crate::reply::Reply;
 
 pub(super) fn routes() -> Router {
     Router::new().route("/.well-known/change-password", get(change_password))
 }
+
+/// The same, for programs.
+pub(super) const OPERATIONS: &[Operation] = &[Operation::frontend(
+    "GET",
+    "/.well-known/change-password",
+    "getChangePasswordUrl",
+    "Leads password managers to where a password is changed.",
+)
+.answers(&[leads(303)])];
 
 async fn change_password(Extension(caller): Called) -> Response {
     let addresses = &caller.site().addresses;

@@ -17,6 +17,8 @@ use keyward_services::{storage_problem, tokenizer};
 use super::Called;
 use crate::caller::{Caller, Source, Who};
 use crate::envelope::Failure;
+use crate::openapi::Shape::{Named, Text};
+use crate::openapi::{BY_COOKIE, BY_TOKEN, Operation, in_query, refuses, shows};
 use crate::reply::{Reply, SessionCookie};
 
 const IDENTITY_ID: HeaderName = HeaderName::from_static("x-kratos-authenticated-identity-id");
@@ -27,6 +29,13 @@ const ANONYMOUS_CACHE: &str = "60";
 pub(super) fn routes() -> Router {
     Router::new().route("/sessions/whoami", any(whoami))
 }
+
+/// The same, for programs.
+pub(super) const OPERATIONS: &[Operation] =
+    &[Operation::frontend("GET", "/sessions/whoami", "toSession", "Says who is signed in.")
+        .takes(&[in_query("tokenize_as", Text, "A template for a token."), BY_TOKEN, BY_COOKIE])
+        .signed_in()
+        .answers(&[shows(200, "The session.", Named("session")), refuses(400), refuses(401), refuses(403)])];
 
 async fn whoami(Extension(caller): Called) -> Response {
     let who = match caller.who().await {

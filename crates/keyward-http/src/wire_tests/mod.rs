@@ -2,6 +2,7 @@
 //! What happens inside of flows is tested by the binary's own tests.
 //! Time stands still here.
 
+mod described;
 mod people;
 mod transport;
 

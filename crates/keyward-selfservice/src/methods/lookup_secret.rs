@@ -45,7 +45,7 @@ impl SettingsMethod for LookupSecret {
 
     fn nodes(&self, context: &SettingsContext<'_>) -> Vec<Node> {
         let button = |action: Action| Node::submit(Group::LookupSecret, action.field(), "true", Message::plain(action.label()));
-        if let Some(codes) = pending(context) {
+        if let Some(codes) = pending(context).filter(|_| may_see(context)) {
             let codes: Vec<_> = codes.into_iter().map(|code| LookupCode { code, used_at: None }).collect();
             return vec![codes_node(&codes), button(Action::Confirm)];
         }
@@ -216,7 +216,6 @@ impl LoginMethod for LookupSecret {
             let mut config = row.config.clone();
             config["recovery_codes"][place]["used_at"] = json!(now);
             let mut upkeep = Batch::new();
-            upkeep.consume_credential_config(row, &config, now);
             // The counts beside the identity follow, so that a used-up set is no second factor any more.
             let mut credentials = identity.credentials.clone();
             for credential in &mut credentials {
@@ -224,7 +223,8 @@ impl LoginMethod for LookupSecret {
                     credential.config = config.clone();
                 }
             }
-            upkeep.touch_factors(id, &count_factors(&credentials));
+            upkeep.use_up_factors(&identity, &count_factors(&credentials));
+            upkeep.consume_credential_config(row, &config, now);
             let event = Event::done(EventKind::LookupCodeUsed).identity(id).flow(context.flow.id).method("lookup_secret");
             event.detail("left", set.left().saturating_sub(1)).write(app, &context.visit.client, now, &mut upkeep);
             let proof =
@@ -249,19 +249,23 @@ fn pending(context: &SettingsContext<'_>) -> Option<Vec<Secret<String>>> {
     (codes.len() == lookup_codes::SET).then_some(codes)
 }
 
-/// The codes that this flow shows: just handed out, or revealed. Only to a session with both factors, because a flow can be
-/// read by every session of its identity.
+/// Whether the session proved as much as the identity can: a flow can be read by every session of its identity.
+/// Whoever has nothing but these codes may look at them at the level at which they were allowed to ask.
+fn may_see(context: &SettingsContext<'_>) -> bool {
+    is_strong(context) || context.app.usable(context.identity.factors()).second() == 0
+}
+
+fn is_strong(context: &SettingsContext<'_>) -> bool {
+    context.visit.session.as_ref().is_some_and(|active| active.session.aal >= Aal::Aal2)
+}
+
+/// The codes that this flow shows: just handed out, or revealed.
 fn shown(context: &SettingsContext<'_>) -> Option<Vec<LookupCode>> {
-    let strong = context.visit.session.as_ref().is_some_and(|active| active.session.aal >= Aal::Aal2);
     let revealed = context.flow.memory.0.get("lookup_secret").is_some_and(|memory| memory["revealed"] == true);
     if let Some(ShowOnce(codes)) = ShowOnce::read(&context.flow.memory) {
-        return strong.then(|| codes.into_iter().map(|code| LookupCode { code, used_at: None }).collect());
+        return is_strong(context).then(|| codes.into_iter().map(|code| LookupCode { code, used_at: None }).collect());
     }
-    // Whoever has nothing but these codes may look at them at the level at which they were allowed to ask.
-    (revealed && (strong || context.app.usable(context.identity.factors()).second() == 0))
-        .then(|| stored(context.app, context.identity))
-        .flatten()
-        .map(|set| set.codes)
+    (revealed && may_see(context)).then(|| stored(context.app, context.identity)).flatten().map(|set| set.codes)
 }
 
 fn stored(app: &App, identity: &IdentitySnapshot) -> Option<LookupCodes> {

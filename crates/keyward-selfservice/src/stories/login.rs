@@ -8,7 +8,7 @@ use keyward_model::{
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::payload::Payload;
-use keyward_services::session::{self, session_json};
+use keyward_services::session::{self, find_active_by_id, session_json};
 use keyward_services::tokens::SessionToken;
 use keyward_services::{App, flow_rows, storage_problem};
 use keyward_store::{Batch, GrantRow, Refusal as Guarded, StoreError};
@@ -145,29 +145,37 @@ async fn prove(
         Ok(None) => after_location(app, method.id()),
         Err(_) => return Err(FormErrors::global(Message::reason("The address to return to is not allowed.")).into()),
     };
+    let mut visit = visit.clone();
     for _ in 0..ATTEMPTS {
-        let proven = method.prove(&LoginContext { app, visit, flow }, body).await?;
+        let proven = method.prove(&LoginContext { app, visit: &visit, flow }, body).await?;
         flow.extra.active = Some(method.id().to_owned());
         if proven.identity.identity.state != IdentityState::Active {
             proven.attempt.give_back(app).await;
             return Err(FormErrors::global(Message::plain(4_010_011)).into());
         }
         let attempt = proven.attempt.clone();
-        let signed_in = sign_in(app, visit, &mut flow.clone(), method, proven, location.clone()).await;
+        let signed_in = sign_in(app, &visit, &mut flow.clone(), method, proven, location.clone()).await;
         if let Ok(Some(signed_in)) = signed_in {
             return Ok(signed_in);
         }
         attempt.give_back(app).await;
         signed_in?;
+        if let Some(active) = &visit.session {
+            // Raised by another request, it is judged as it is now; ended, it is not brought back.
+            let id = active.session.id;
+            let session = find_active_by_id(app, id, visit.now).await.map_err(storage_problem)?;
+            visit.session = Some(session.ok_or(Problem::SessionInactive)?);
+        }
     }
     Err(FormErrors::global(Message::plain(4_010_002)).into())
 }
 
-/// How often a proof is looked at anew when another request used up something of the same credential at the same moment.
+/// How often a proof is looked at anew when another request used up something of the same credential, or raised the same session,
+/// at the same moment.
 const ATTEMPTS: u32 = 3;
 
 /// Makes a session, or raises the one that is there, in one commit with the flow, the grant and the audit log.
-/// `None` when another request was faster in using something up.
+/// `None` when another request was faster in using something up, or in changing the session.
 async fn sign_in(
     app: &App,
     visit: &Visit,
@@ -179,7 +187,8 @@ async fn sign_in(
     let now = visit.now;
     let Proven { identity, proof, upkeep, attempt } = proven;
     let identity_id = identity.identity.id;
-    let mut batch = Batch::new();
+    // What is used up comes first: whoever is late there is told about the code, not about the session.
+    let mut batch = upkeep;
     let current = visit.session.as_ref().filter(|active| active.session.identity_id == identity_id);
     // A second factor is proven inside a session and never starts one.
     if current.is_none() && proof.aal == Aal::Aal2 && flow.extra.requested_aal == Aal::Aal2 {
@@ -229,7 +238,6 @@ async fn sign_in(
             used_at: None,
         });
     }
-    batch.append(upkeep);
     attempt.release(app, now, &mut batch);
     flow.state = EntryState::PassedChallenge;
     flow.form.clear();
@@ -240,7 +248,8 @@ async fn sign_in(
         // Two right submits of one flow: the other one signed in.
         Err(StoreError::Refused(Guarded::VersionConflict)) => return Err(FormErrors::global(Message::plain(4_010_002)).into()),
         Err(StoreError::Refused(Guarded::AlreadyUsed)) => return Ok(None),
-        // The session ended while the password was being checked.
+        // The session ended while the password was being checked, or another request raised it.
+        Err(StoreError::Refused(Guarded::Gone)) if current.is_some() => return Ok(None),
         Err(StoreError::Refused(Guarded::Gone)) => return Err(Problem::SessionInactive.into()),
         Err(error) => return Err(storage_problem(error).into()),
     }

@@ -12,7 +12,7 @@ use keyward_services::continuity::{self, Opened};
 use keyward_services::derive::derive;
 use keyward_services::payload::Payload;
 use keyward_services::schema::IdentitySchema;
-use keyward_services::session::{ActiveSession, serve_identity};
+use keyward_services::session::{ActiveSession, find_active_by_id, serve_identity};
 use keyward_services::{App, flow_rows, storage_problem};
 use keyward_store::{Batch, ContainerRow, Refusal as Guarded, StoreError};
 use serde_json::value::RawValue;
@@ -38,9 +38,9 @@ pub async fn create(app: &App, visit: &mut Visit, flow_type: FlowType, request_u
     // Only a browser that asked to come back is led through the second factor and back to this very address, by the name that
     // the public knows: a proxy may have asked for it under another one.
     let resume = asked.as_ref().filter(|_| flow_type == FlowType::Browser).map(|_| super::public_url(app, request_url));
-    gate::level(app, &active, resume)?;
-    return_to(app, asked.as_deref())?;
     let (identity, schema) = identity(app, &active).await?;
+    gate::level(app, &active, &identity.factors(), resume)?;
+    return_to(app, asked.as_deref())?;
     remember(app, visit, &mut flow, &identity, schema);
 
     let mut batch = Batch::new();
@@ -61,11 +61,11 @@ pub async fn fetch(app: &App, visit: &mut Visit, id: Option<FlowId>) -> Result<S
     let flow = find(app, id.ok_or(Problem::FlowNotFound)?).await?;
     visit.flow_type = Some(flow.flow_type);
     gate::ownership(&flow, active.session.identity_id)?;
-    gate::level(app, &active, Some(gate::page_url(ui_url(app), flow.id)))?;
+    let (identity, schema) = identity(app, &active).await?;
+    gate::level(app, &active, &identity.factors(), Some(gate::page_url(ui_url(app), flow.id)))?;
     if flow.is_expired(visit.now) {
         return Err(Problem::FlowGone { flow_type: flow.flow_type, return_to: flow.query("return_to") });
     }
-    let (identity, schema) = identity(app, &active).await?;
     Ok(Outcome::Shown(view(app, visit, &flow, &identity, schema)))
 }
 
@@ -77,7 +77,8 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
     let active = gate::session(visit)?.clone();
     let mut flow = find(app, id.ok_or(Problem::FlowIdMalformed)?).await?;
     visit.flow_type = Some(flow.flow_type);
-    gate::level(app, &active, Some(gate::submit_url(app, &flow)))?;
+    let (identity, schema) = identity(app, &active).await?;
+    gate::level(app, &active, &identity.factors(), Some(gate::submit_url(app, &flow)))?;
     if let Err(problem) = gate::ownership(&flow, active.session.identity_id) {
         let event =
             Event::refused(EventKind::IdentityMismatch, "foreign_flow").identity(active.session.identity_id).flow(flow.id);
@@ -87,7 +88,6 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
     if flow.is_expired(visit.now) {
         return Err(expire(app, visit, &active, &flow).await);
     }
-    let (identity, schema) = identity(app, &active).await?;
     let Taken { body, paused } = match take(app, visit, &flow, submitted).await? {
         Ok(taken) => taken,
         Err(errors) => return refuse(app, visit, flow, &identity, schema, Refused::form(None, errors)).await,
@@ -147,6 +147,31 @@ async fn change(
     if !method.enabled(&app.config) {
         return Err(Problem::MethodDisabled.into());
     }
+    let (proposal, terms) = decide(submit, flow, identity, schema).await?;
+    match proposal {
+        Proposal::Apply(change) => {
+            let decided = Decided { change: *change, terms };
+            commit(submit, flow, identity.clone(), schema, decided).await.map(Changed::Saved)
+        }
+        Proposal::Remember { memory, events } => {
+            let transient = submit.body.transient_payload(app.config.limits.transient_payload_bytes)?;
+            keep(submit, flow, Kept { memory, events, admission: terms.admission }).await?;
+            let mut view = view(app, visit, flow, identity, schema);
+            // Clients know this answer by it (contract: settings 2.1).
+            view.transient_payload = Some(transient.unwrap_or_default());
+            Ok(Changed::Kept(view))
+        }
+    }
+}
+
+/// Reads the submit, leads it through the gate and works out what it comes to, for the identity and flow as they are given.
+async fn decide(
+    submit: &Submit<'_>,
+    flow: &Flow<Settings>,
+    identity: &IdentitySnapshot,
+    schema: &IdentitySchema,
+) -> Result<(Proposal, Terms), Refusal> {
+    let Submit { app, visit, method, .. } = *submit;
     let context = SettingsContext { app, visit, flow, identity, schema };
     submit.body.transient_payload(app.config.limits.transient_payload_bytes)?;
     let step = method.decode(&context, submit.body)?;
@@ -155,17 +180,17 @@ async fn change(
         gate::guard(flow.flow_type, visit)?;
     }
     let location = location(app, flow, method.id()).map_err(forbidden_return)?;
-    let admission = gate::admit(app, visit, submit.active, flow, step.operation(), &identity.factors()).await?;
-    match step.propose(&context).await? {
-        Proposal::Apply(change) => {
-            let decided = Decided { change: *change, admission, location };
-            commit(submit, flow, identity.clone(), schema, decided).await.map(Changed::Saved)
-        }
-        Proposal::Remember { memory, events } => {
-            keep(submit, flow, Kept { memory, events, admission }).await?;
-            Ok(Changed::Kept(view(app, visit, flow, identity, schema)))
-        }
-    }
+    let operation = step.operation();
+    let admission = gate::admit(app, visit, submit.active, flow, operation, &identity.factors()).await?;
+    Ok((step.propose(&context).await?, Terms { operation, admission, location }))
+}
+
+/// On what terms a change was let through.
+struct Terms {
+    operation: Operation,
+    admission: Admission,
+    /// Where a browser goes afterwards.
+    location: String,
 }
 
 /// What a flow keeps without a change of the identity.
@@ -213,30 +238,31 @@ fn beaten() -> FormErrors {
 /// What remains to be written once a change is worked out.
 struct Decided {
     change: Change,
-    admission: Admission,
-    location: String,
+    terms: Terms,
 }
 
-/// Writes the change and everything that belongs to it in one commit; works it out anew when somebody else was faster.
+/// Writes the change and everything that belongs to it in one commit. When somebody else was faster, it is written on top of
+/// theirs; where theirs touched what this one was decided on, it is decided anew, from the submit to the gate.
 async fn commit(
     submit: &Submit<'_>,
     flow: &mut Flow<Settings>,
     mut before: IdentitySnapshot,
     schema: &IdentitySchema,
-    decided: Decided,
+    mut decided: Decided,
 ) -> Result<Saved, Refusal> {
     let Submit { app, visit, active, method, .. } = *submit;
-    let raised = raise(&active.session, &decided.change.proofs, visit.now);
-    // What is shown after the commit is shown to the raised session.
-    let mut afterwards = visit.clone();
-    if let (Some(after), Some(raised)) = (&mut afterwards.session, &raised) {
-        after.session = raised.clone();
-    }
+    let mut memory = flow.memory.clone();
     let mut attempt = 1;
     loop {
+        let raised = raise(&active.session, &decided.change.proofs, visit.now);
+        // What is shown after the commit is shown to the raised session.
+        let mut afterwards = visit.clone();
+        if let (Some(after), Some(raised)) = (&mut afterwards.session, &raised) {
+            after.session = raised.clone();
+        }
         let derived = derive(schema, Some(&before), decided.change.edit.clone(), visit.now, app.random())?;
         // Demanded again on what will really be written: a hook, or another request, may have made more of it.
-        let admission = match (decided.admission, derived.touches_protected()) {
+        let admission = match (decided.terms.admission, derived.touches_protected()) {
             (Admission::Privileged, true) => {
                 gate::admit(app, visit, active, flow, Operation::EditProtectedTraits, &before.factors()).await?
             }
@@ -246,6 +272,10 @@ async fn commit(
         flow.state = SettingsState::Success;
         flow.form.say(Message::plain(1_050_001));
         flow.extra.last_method = Some(method.id().to_owned());
+        if decided.terms.operation == Operation::ChangePassword {
+            // What a recovery admits, it admits once.
+            flow.extra.origin = FlowOrigin::Normal;
+        }
         remember(app, visit, flow, &after, schema);
 
         if let Some(codes) = &decided.change.show_once {
@@ -265,17 +295,28 @@ async fn commit(
         match app.store.commit(batch).await {
             Ok(()) => {
                 let mut view = view(app, &afterwards, flow, &after, schema);
-                view.continue_with = redirect(flow.flow_type, &decided.location);
-                return Ok(Saved { view, location: decided.location, session_expires_at: active.session.expires_at });
+                let location = decided.terms.location;
+                view.continue_with = redirect(flow.flow_type, &location);
+                return Ok(Saved { view, location, session_expires_at: active.session.expires_at });
             }
             Err(StoreError::Refused(Guarded::VersionConflict)) if attempt < ATTEMPTS => {
                 attempt += 1;
                 *flow = find(app, flow.id).await?;
                 before = self::identity(app, active).await?.0;
+                if flow.memory != memory || derived.rebase(&before).is_none() {
+                    let (Proposal::Apply(change), terms) = decide(submit, flow, &before, schema).await? else {
+                        return Err(beaten().into());
+                    };
+                    decided = Decided { change: *change, terms };
+                    memory = flow.memory.clone();
+                }
             }
             Err(StoreError::Refused(Guarded::VersionConflict)) => return Err(beaten().into()),
             // The session was ended, or raised by another request, while this one was worked out.
-            Err(StoreError::Refused(Guarded::Gone)) => return Err(Problem::SessionInactive.into()),
+            Err(StoreError::Refused(Guarded::Gone)) => {
+                let session = find_active_by_id(app, active.session.id, visit.now).await.map_err(storage_problem)?;
+                return Err(if session.is_some() { beaten().into() } else { Problem::SessionInactive.into() });
+            }
             Err(StoreError::Refused(Guarded::AlreadyUsed)) => {
                 return Err(gate::refresh_again(app, active, flow).into());
             }

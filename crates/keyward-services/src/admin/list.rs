@@ -7,6 +7,7 @@ use keyward_store::{PageStart, StoreError};
 use serde_json::Value;
 
 use super::{Refused, Show, admin_form, bad_request};
+use crate::derive::is_external_id;
 use crate::{App, storage_problem};
 
 /// One identity in its admin form; the config of the credentials in `include` is shown.
@@ -22,6 +23,9 @@ pub async fn get_identity(app: &App, id: IdentityId, include: &[CredentialType])
 /// # Errors
 /// When there is none.
 pub async fn get_identity_by_external_id(app: &App, id: &str, include: &[CredentialType]) -> Result<Value, Refused> {
+    if !is_external_id(id) {
+        return Err(Problem::NotFound { reason: None }.into());
+    }
     shown(app, app.store.find_identity_by_external_id(id).await, include)
 }
 
@@ -81,6 +85,8 @@ pub async fn list_identities(app: &App, query: ListQuery) -> Result<ListedIdenti
     let mut next = None;
     let found = match &query.filter {
         Filter::Organization => Vec::new(),
+        // Nobody's identifier has a zero character in it, and PostgreSQL cannot be asked for one.
+        Filter::Identifier(text) | Filter::IdentifierPrefix(text) if text.contains('\0') => Vec::new(),
         Filter::Ids(ids) => app.store.find_identities(ids).await.map_err(storage_problem)?,
         Filter::Identifier(identifier) => by_identifier(app, identifier).await?,
         Filter::IdentifierPrefix(prefix) => {

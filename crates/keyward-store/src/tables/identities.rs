@@ -17,7 +17,7 @@ declare! { "identities";
     UPDATE = "UPDATE identities SET schema_id = $1, state = $2, state_changed_at = $3, traits = $4, metadata_public = $5, \
         metadata_admin = $6, external_id = $7, organization_id = $8, wire_json = $9, wire_version = $10, factors = $11, \
         updated_at = $12, version = version + 1 WHERE id = $13 AND version = $14";
-    TOUCH_FACTORS = "UPDATE identities SET factors = $1 WHERE id = $2";
+    USE_UP = "UPDATE identities SET factors = $1, version = version + 1 WHERE id = $2 AND version = $3";
     DELETE = "DELETE FROM identities WHERE id = $1";
     COUNT = "SELECT COUNT(*) FROM identities";
     PUT_VERIFIABLE = "INSERT INTO verifiable_addresses (id, identity_id, position, via, value, verified, status, verified_at, \
@@ -91,10 +91,12 @@ impl Batch {
         }
     }
 
-    /// Brings the counts of what an identity can prove up to date after something was used up at sign-in. Leaves the row's
-    /// version alone.
-    pub fn touch_factors(&mut self, id: IdentityId, factors: &Factors) {
-        self.push(&TOUCH_FACTORS, params![json(factors), id], Expect::Any);
+    /// Brings the counts of what an identity can prove up to date after something that counts was used up at sign-in. Moves
+    /// the row's version on, so that a change that was worked out on the old counts is worked out anew.
+    ///
+    /// Refused with [`Refusal::AlreadyUsed`] when the row changed since it was `read`.
+    pub fn use_up_factors(&mut self, read: &IdentitySnapshot, factors: &Factors) {
+        self.push(&USE_UP, params![json(factors), read.identity.id, read.version], Expect::Rows(1, Refusal::AlreadyUsed));
     }
 
     /// Removes an identity and all that belongs to it. Refused with [`Refusal::Gone`] when there is none.

@@ -169,6 +169,48 @@ async fn garbage_in_headers_is_never_our_fault(t: Trial) {
     ada.whoami().await;
 }
 
+/// PostgreSQL keeps no text with a zero in it; SQLite does. On both it finds nobody and is stored nowhere but inside of JSON.
+#[database_test]
+async fn a_zero_byte_is_a_mistake_of_the_client(t: Trial) {
+    let ada = t.signed_up(ADA).await;
+    let (id, admin) = (ada.id().await, t.admin());
+    for path in [
+        "/admin/identities/by/external/a%00b".to_owned(),
+        "/admin/identities?credentials_identifier=a%00b".to_owned(),
+        "/admin/identities?credentials_identifier=ada%00@example.org".to_owned(),
+        "/admin/identities?preview_credentials_identifier_similar=a%00b".to_owned(),
+        "/admin/identities?page_token=a%00b".to_owned(),
+        "/admin/sessions?page_token=YQBi".to_owned(),
+        format!("/admin/identities/{id}?include_credential=a%00b"),
+    ] {
+        let reply = admin.call("GET", &path).await;
+        assert!(matches!(reply.status, 200 | 400 | 404) && !reply.text().contains(ADA), "{path}: {reply:?}");
+    }
+    for (status, body) in [
+        (400, json!({ "schema_id": "person", "traits": { "email": "a@example.org" }, "external_id": "a\0b" })),
+        (400, json!({ "schema_id": "a\0b", "traits": { "email": "b@example.org" } })),
+        (400, json!({ "schema_id": "person", "traits": { "email": "c\0@example.org" } })),
+        (
+            201,
+            json!({ "schema_id": "person", "traits": { "email": "d@example.org", "nickname": "a\0b" }, "metadata_public": "\0" }),
+        ),
+    ] {
+        admin.call("POST", "/admin/identities").json(&body).await.expect(status);
+    }
+    let put = json!({ "schema_id": "person", "traits": { "email": ADA }, "state": "active", "external_id": "\0" });
+    admin.call("PUT", &format!("/admin/identities/{id}")).json(&put).await.expect(400);
+    let patch = json!([{ "op": "add", "path": "/external_id", "value": "a\0b" }]);
+    admin.call("PATCH", &format!("/admin/identities/{id}")).json(&patch).await.expect(400);
+    let oidc = admin.call("DELETE", &format!("/admin/identities/{id}/credentials/oidc?identifier=a%00b")).await;
+    assert!(matches!(oidc.status, 400 | 404), "{oidc:?}");
+    let nobody = t.person();
+    for identifier in ["\0", "a\0b", "ada\0@example.org", "ada@example.org\0"] {
+        let flow = nobody.init("login", "").await;
+        let fields = json!({ "method": "password", "identifier": identifier, "password": "a\0b" });
+        nobody.submit(&flow, fields).await.form();
+    }
+}
+
 /// Sends bytes as they are and yields the status of the answer.
 fn raw_status(address: &str, request: &[u8]) -> u16 {
     let mut stream = std::net::TcpStream::connect(address).unwrap();

@@ -8,6 +8,8 @@ use keyward_store::{AuditEvent, FlowRow, ListedSession, Liveness, PageStart};
 use keyward_testkit::{Actor, ClientKind, Flow, PASSWORD, Reply, Said, Submitted, Trial, Value, database_test, flow_test};
 use serde_json::json;
 
+use crate::second_factor::{codes, enabled, first_step, key};
+
 const NEW: &str = "staple 9 correct elephant";
 const ADA: &str = "ada@example.org";
 
@@ -190,8 +192,80 @@ async fn a_profile(t: Trial) {
     t.person().sign_in("lovelace@example.org", PASSWORD).await.done();
 }
 
-/// With the hook that ends the other sessions: they end with the new password or not at all.
+/// An authenticator app: key, backup codes, level of the session and flow belong together, when it comes, when it is shown and
+/// when it goes.
 // cases: S-36
+#[flow_test(config = enabled())]
+async fn an_authenticator_app(t: Trial) {
+    let ada = t.signed_up(ADA).await;
+    let flow = ada.init("settings", "").await;
+    let app = key(&flow);
+    let fields = json!({ "method": "totp", "totp_code": app.code_at(t.now()).unwrap() });
+    let places = all_or_nothing(&t, Some(&flow), async || {
+        let done = outcome(ada.submit(&flow, fields.clone()).await);
+        let level = if done.is_ok() { "aal2" } else { "aal1" };
+        assert_eq!(ada.whoami().await["authenticator_assurance_level"], level);
+        done
+    })
+    .await;
+    // Identity, two credentials with an identifier each, session, flow, five events.
+    assert!(places > 8, "only {places} places of the enrolment could fail");
+
+    let phone = first_step(&t, ADA).await;
+    let step = phone.init("login", "aal=aal2").await;
+    t.clock().advance(Span::seconds(60));
+    let typed = json!({ "method": "totp", "totp_code": app.code_at(t.now()).unwrap() });
+    let places = all_or_nothing(&t, Some(&step), async || outcome(phone.submit(&step, typed.clone()).await)).await;
+    assert!(places > 3, "only {places} places of the second step could fail");
+    assert_eq!(phone.whoami().await["authenticator_assurance_level"], "aal2");
+
+    let flow = ada.init("settings", "").await;
+    let unlink = json!({ "totp_unlink": true });
+    let places = all_or_nothing(&t, Some(&flow), async || outcome(ada.submit(&flow, unlink.clone()).await)).await;
+    assert!(places > 5, "only {places} places of the removal could fail");
+    t.signed_in(ADA).await.whoami().await;
+}
+
+/// Backup codes: made, used and removed whole or not at all.
+// cases: S-36
+#[flow_test(config = enabled())]
+async fn backup_codes(t: Trial) {
+    let ada = t.signed_up(ADA).await;
+    let flow = ada.init("settings", "").await;
+    let mut preview = None;
+    let places = all_or_nothing(&t, Some(&flow), async || {
+        let submitted = ada.submit(&flow, json!({ "lookup_secret_regenerate": true })).await;
+        match submitted.said {
+            Said::Form(shown) => {
+                preview = Some(shown);
+                Ok(())
+            }
+            _ => outcome(submitted),
+        }
+    })
+    .await;
+    assert!(places > 0, "nothing of the preview could fail");
+    let made = codes(&preview.unwrap());
+    let confirm = json!({ "lookup_secret_confirm": true });
+    let places = all_or_nothing(&t, Some(&flow), async || outcome(ada.submit(&flow, confirm.clone()).await)).await;
+    assert!(places > 5, "only {places} places of the confirmation could fail");
+
+    let phone = first_step(&t, ADA).await;
+    let step = phone.init("login", "aal=aal2").await;
+    let typed = json!({ "method": "lookup_secret", "lookup_secret": made[7] });
+    let places = all_or_nothing(&t, Some(&step), async || outcome(phone.submit(&step, typed.clone()).await)).await;
+    assert!(places > 4, "only {places} places of the second step could fail");
+    assert_eq!(phone.whoami().await["authenticator_assurance_level"], "aal2");
+
+    let flow = ada.init("settings", "").await;
+    let disable = json!({ "lookup_secret_disable": true });
+    let places = all_or_nothing(&t, Some(&flow), async || outcome(ada.submit(&flow, disable.clone()).await)).await;
+    assert!(places > 5, "only {places} places of the removal could fail");
+    t.signed_in(ADA).await.whoami().await;
+}
+
+/// With the hook that ends the other sessions: they end with the new password or not at all.
+// cases: S-36, S-68
 #[flow_test(config = json!({ "selfservice": { "flows": { "settings": { "after": { "password": {
     "hooks": [{ "hook": "revoke_active_sessions" }] } } } } } }))]
 async fn a_password(t: Trial) {

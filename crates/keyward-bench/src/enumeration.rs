@@ -1,0 +1,203 @@
+//! Whether the time of a refused sign-in tells if the account exists: wrong passwords for people who are there and for people who are
+//! not, in turns, and how well a guesser could tell both apart.
+//! Called as `cargo xtask bench enumeration`; that the answers are the same to the byte is what the tests assert.
+//! It judges nothing: the goal stands beside the figure.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::connection::{Connection, get};
+use crate::failure::{Failure, Result, during};
+use crate::load::flow_id;
+use crate::people;
+use crate::postgres::Database;
+use crate::run::{Folder, binary, interruptible};
+use crate::server::{Mode, Setup};
+
+/// A guesser who is right more often than this has learned something. A coin has 0.5.
+const GOAL: f64 = 0.55;
+/// Pairs that are sent before anything is measured.
+const WARM_UP: usize = 50;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Samples of each class.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    pub(crate) samples: u32,
+    /// Hash as cheaply as a server in development mode may. What differs beside the hash then shows most; no server in production is
+    /// as quick as that.
+    #[arg(long)]
+    pub(crate) cheap_hash: bool,
+    /// Address of a PostgreSQL server's maintenance database, with the right to create databases.
+    #[arg(long, env = "KEYWARD_TEST_POSTGRES", hide_env_values = true)]
+    pub(crate) postgres: Option<String>,
+    /// Folder for the databases, instead of the system's temporary one.
+    #[arg(long)]
+    pub(crate) folder: Option<PathBuf>,
+    /// Measure this binary instead of building one.
+    #[arg(long)]
+    pub(crate) server: Option<PathBuf>,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What was found on one database.
+#[derive(Debug, Serialize)]
+pub(crate) struct Found {
+    pub(crate) database: &'static str,
+    pub(crate) samples: usize,
+    /// Whether passwords were hashed as cheaply as in development mode.
+    pub(crate) cheap_hash: bool,
+    /// The share of pairs that a guesser who knows the better rule tells apart: 0.5 tells nothing, 1 tells all.
+    pub(crate) auc: f64,
+    pub(crate) goal: f64,
+    pub(crate) known_median_us: f64,
+    pub(crate) unknown_median_us: f64,
+}
+
+/// Measures on every database that there is, and prints a line for each.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(during("starting the runtime"))?;
+    runtime.block_on(async {
+        let binary = binary(options.server.as_deref()).await?;
+        let folder = Folder::create(options.folder.as_deref())?;
+        let setup =
+            |name: &str, dsn: String| Setup { binary: binary.clone(), folder: folder.0.clone(), name: name.to_owned(), dsn };
+        let sqlite = format!("sqlite://{}?_fk=true", folder.0.join("enumeration.sqlite").display());
+        let mut all = vec![interruptible(measure("SQLite", &setup("sqlite", sqlite), options)).await?];
+        if let Some(url) = options.postgres.as_deref().filter(|url| !url.is_empty()) {
+            let database = Database::create(url).await?;
+            let setup = setup("postgres", database.dsn.clone());
+            let found = interruptible(measure("PostgreSQL", &setup, options)).await;
+            database.drop_it().await?;
+            all.push(found?);
+        }
+        if options.json {
+            println!("{}", serde_json::to_string_pretty(&all).map_err(during("writing the figures"))?);
+        } else {
+            for found in all {
+                println!("{}", found.text());
+            }
+        }
+        Ok(())
+    })
+}
+
+impl Found {
+    fn text(&self) -> String {
+        let Self { database, samples, cheap_hash, auc, goal, known_median_us, unknown_median_us } = self;
+        let hash = if *cheap_hash { "the cheapest hash" } else { "the hash of a production server" };
+        format!(
+            "{database}, {hash}: AUC {auc:.3} (goal: at most {goal}) over {samples} samples of each class; \
+             median {known_median_us:.0} µs where the account exists, {unknown_median_us:.0} µs where it does not"
+        )
+    }
+}
+
+async fn measure(database: &'static str, setup: &Setup, options: &Options) -> Result<Found> {
+    let (samples, cheap_hash) = (options.samples as usize, options.cheap_hash);
+    setup.migrate().await?;
+    // The same server registers people and refuses them: a hash of another cost would tell by itself.
+    let mut server = setup.serve(if cheap_hash { Mode::Filling } else { Mode::Measured })?;
+    server.healthy().await?;
+    let address = server.public;
+    people::register(address, samples + WARM_UP).await?;
+    let mut connection = Connection::open(address).await.map_err(during("connecting to the server"))?;
+    let (mut known, mut unknown) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
+    for number in 0..samples + WARM_UP {
+        // Everybody is named once, so no attempt waits for another; names and networks are of one length.
+        let mut pair = [Duration::ZERO; 2];
+        let order = if number % 2 == 0 { [0, 1] } else { [1, 0] };
+        for class in order {
+            pair[class] = attempt(&mut connection, address, ["person", "nobody"][class], number).await?;
+        }
+        if number >= WARM_UP {
+            known.push(micros(pair[0]));
+            unknown.push(micros(pair[1]));
+        }
+    }
+    server.stop().await?;
+    Ok(Found {
+        database,
+        samples,
+        cheap_hash,
+        auc: auc(&known, &unknown),
+        goal: GOAL,
+        known_median_us: median(&mut known),
+        unknown_median_us: median(&mut unknown),
+    })
+}
+
+/// How long a wrong password takes to be refused.
+async fn attempt(connection: &mut Connection, address: SocketAddr, name: &str, number: usize) -> Result<Duration> {
+    let answer = connection.succeed(&get(address, "/self-service/login/api", None)).await?;
+    let flow = flow_id(answer.body)?;
+    let body = serde_json::json!({
+        "method": "password",
+        "identifier": format!("{name}-{number:07}@example.org"),
+        "password": "Wrong-Otter-0000000",
+    })
+    .to_string();
+    // Each from a network of its own: wrong attempts of one network would be slowed down.
+    let network = format!("198.51.{}.{}", 100 + number / 100 % 100, 100 + number % 100);
+    let request = format!(
+        "POST /self-service/login?flow={flow} HTTP/1.1\r\nhost: {address}\r\naccept: application/json\r\n\
+         user-agent: keyward-bench\r\nx-forwarded-for: {network}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let start = Instant::now();
+    let status = connection.exchange(request.as_bytes()).await?.status;
+    let taken = start.elapsed();
+    if status == 400 {
+        Ok(taken)
+    } else {
+        Err(Failure::new(format!("a wrong password of {name} {number} was answered with status {status}")))
+    }
+}
+
+fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+/// The area under the curve of the better of both rules, "slower means known" and "slower means unknown" (Mann-Whitney).
+fn auc(known: &[f64], unknown: &[f64]) -> f64 {
+    let mut slower = 0.0;
+    for known in known {
+        for unknown in unknown {
+            slower += match known.total_cmp(unknown) {
+                std::cmp::Ordering::Greater => 1.0,
+                std::cmp::Ordering::Equal => 0.5,
+                std::cmp::Ordering::Less => 0.0,
+            };
+        }
+    }
+    let share = slower / (known.len() * unknown.len()) as f64;
+    share.max(1.0 - share)
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_area_is_that_of_the_better_rule() {
+        let same = [1.0, 2.0, 3.0, 4.0];
+        assert!((auc(&same, &same) - 0.5).abs() < 1e-9);
+        assert!((auc(&[5.0, 6.0], &[1.0, 2.0]) - 1.0).abs() < 1e-9);
+        assert!((auc(&[1.0, 2.0], &[5.0, 6.0]) - 1.0).abs() < 1e-9, "faster tells as much as slower");
+        assert!((auc(&[1.0, 3.0], &[2.0, 4.0]) - 0.75).abs() < 1e-9);
+        assert!((median(&mut [3.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
+    }
+}

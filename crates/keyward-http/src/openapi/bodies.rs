@@ -1,0 +1,124 @@
+//! What people submit, one schema for each method of a flow.
+//! Named as the official clients name them; bodies may be JSON or a form.
+//! Read by the methods of `keyward_selfservice`.
+
+use super::schema::Schema;
+use super::schema::Shape::{Flag, Object, Text};
+use super::schema::{may, must};
+
+pub(super) const SCHEMAS: &[Schema] = &[
+    Schema::told_by(
+        "updateLoginFlowBody",
+        "A submit of a login flow.",
+        "method",
+        &[
+            ("password", "updateLoginFlowWithPasswordMethod"),
+            ("totp", "updateLoginFlowWithTotpMethod"),
+            ("lookup_secret", "updateLoginFlowWithLookupSecretMethod"),
+        ],
+    ),
+    Schema::object(
+        "updateLoginFlowWithPasswordMethod",
+        "Signs in with a password.",
+        &[
+            must("method", Text).says("`password`."),
+            may("csrf_token", Text),
+            must("identifier", Text),
+            may("password_identifier", Text).says("An older name of `identifier`."),
+            must("password", Text),
+            may("transient_payload", Object),
+        ],
+    ),
+    Schema::object(
+        "updateLoginFlowWithTotpMethod",
+        "Shows an authenticator app's code.",
+        &[
+            must("method", Text).says("`totp`."),
+            may("csrf_token", Text),
+            must("totp_code", Text),
+            may("transient_payload", Object),
+        ],
+    ),
+    Schema::object(
+        "updateLoginFlowWithLookupSecretMethod",
+        "Uses up a backup code.",
+        &[
+            must("method", Text).says("`lookup_secret`."),
+            may("csrf_token", Text),
+            must("lookup_secret", Text),
+            may("transient_payload", Object),
+        ],
+    ),
+    Schema::told_by(
+        "updateRegistrationFlowBody",
+        "A submit of a registration flow.",
+        "method",
+        &[("password", "updateRegistrationFlowWithPasswordMethod")],
+    ),
+    Schema::object(
+        "updateRegistrationFlowWithPasswordMethod",
+        "Signs up with a password.",
+        &[
+            must("method", Text).says("`password`."),
+            may("csrf_token", Text),
+            must("password", Text),
+            must("traits", Object),
+            may("transient_payload", Object),
+        ],
+    ),
+    Schema::told_by(
+        "updateSettingsFlowBody",
+        "A submit of a settings flow.",
+        "method",
+        &[
+            ("profile", "updateSettingsFlowWithProfileMethod"),
+            ("password", "updateSettingsFlowWithPasswordMethod"),
+            ("totp", "updateSettingsFlowWithTotpMethod"),
+            ("lookup_secret", "updateSettingsFlowWithLookupMethod"),
+        ],
+    ),
+    Schema::object(
+        "updateSettingsFlowWithProfileMethod",
+        "Changes traits.",
+        &[
+            must("method", Text).says("`profile`."),
+            may("csrf_token", Text),
+            must("traits", Object),
+            may("transient_payload", Object),
+        ],
+    ),
+    Schema::object(
+        "updateSettingsFlowWithPasswordMethod",
+        "Changes the password.",
+        &[
+            must("method", Text).says("`password`."),
+            may("csrf_token", Text),
+            must("password", Text),
+            may("transient_payload", Object),
+        ],
+    ),
+    Schema::object(
+        "updateSettingsFlowWithTotpMethod",
+        "Adds an authenticator app or removes it.",
+        &[
+            must("method", Text).says("`totp`."),
+            may("csrf_token", Text),
+            may("totp_code", Text),
+            may("totp_unlink", Flag),
+            may("transient_payload", Object),
+        ],
+    ),
+    Schema::object(
+        "updateSettingsFlowWithLookupMethod",
+        "Makes backup codes, shows them, or removes them.",
+        &[
+            must("method", Text).says("`lookup_secret`."),
+            may("csrf_token", Text),
+            may("lookup_secret_reveal", Flag),
+            may("lookup_secret_regenerate", Flag),
+            may("lookup_secret_confirm", Flag),
+            may("lookup_secret_disable", Flag),
+            may("transient_payload", Object),
+        ],
+    ),
+];

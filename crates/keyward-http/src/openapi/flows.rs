@@ -1,0 +1,195 @@
+//! Flows and what they show, as answers have them.
+//! Named as the official clients name them.
+//! Written from `keyward_selfservice::view` and `keyward_model::Node`.
+
+use super::schema::Schema;
+use super::schema::Shape::{Any, Flag, List, Named, Number, Object, Text, Time, Uuid};
+use super::schema::{may, must};
+
+pub(super) const SCHEMAS: &[Schema] = &[
+    Schema::object(
+        "loginFlow",
+        "Somebody signs in.",
+        &[
+            must("id", Uuid),
+            may("organization_id", Uuid),
+            must("type", Named("selfServiceFlowType")),
+            must("expires_at", Time),
+            must("issued_at", Time),
+            must("request_url", Text),
+            may("return_to", Text),
+            may("active", Text).says("The method of the last submit."),
+            must("ui", Named("uiContainer")),
+            may("created_at", Time),
+            may("updated_at", Time),
+            may("refresh", Flag),
+            may("requested_aal", Named("authenticatorAssuranceLevel")),
+            must("state", Named("loginFlowState")),
+            may("identity_schema", Text),
+            may("transient_payload", Object),
+        ],
+    ),
+    Schema::object(
+        "registrationFlow",
+        "Somebody signs up.",
+        &[
+            must("id", Uuid),
+            must("type", Named("selfServiceFlowType")),
+            must("expires_at", Time),
+            must("issued_at", Time),
+            must("request_url", Text),
+            may("return_to", Text),
+            may("active", Text).says("The method of the last submit."),
+            must("ui", Named("uiContainer")),
+            may("organization_id", Uuid),
+            must("state", Named("loginFlowState")),
+            may("identity_schema", Text),
+            may("transient_payload", Object),
+        ],
+    ),
+    Schema::object(
+        "settingsFlow",
+        "Somebody changes their own account.",
+        &[
+            must("id", Uuid),
+            must("type", Named("selfServiceFlowType")),
+            must("expires_at", Time),
+            must("issued_at", Time),
+            must("request_url", Text),
+            may("return_to", Text),
+            may("active", Text).says("The method of the last submit."),
+            must("ui", Named("uiContainer")),
+            must("identity", Named("identity")),
+            must("state", Named("settingsFlowState")),
+            may("organization_id", Uuid),
+            may("continue_with", List(&Named("continueWith"))),
+            may("transient_payload", Object),
+        ],
+    ),
+    Schema::words("selfServiceFlowType", "Who a flow is for.", &["browser", "api"]),
+    Schema::words(
+        "loginFlowState",
+        "How far a login or registration has come.",
+        &["choose_method", "sent_email", "passed_challenge"],
+    ),
+    Schema::words("settingsFlowState", "How far a change has come.", &["show_form", "success"]),
+    Schema::object(
+        "uiContainer",
+        "The form of a flow.",
+        &[
+            must("action", Text).says("Where it is sent."),
+            must("method", Text).says("How it is sent."),
+            must("nodes", List(&Named("uiNode"))),
+            may("messages", List(&Named("uiText"))),
+        ],
+    ),
+    Schema::object(
+        "uiNode",
+        "A part of a form.",
+        &[
+            must("type", Text).says("`input`, `text`, `img`, `a` or `script`; says which attributes there are."),
+            must("group", Text).says("The method that it belongs to."),
+            must("attributes", Named("uiNodeAttributes")),
+            must("messages", List(&Named("uiText"))),
+            must("meta", Named("uiNodeMeta")),
+        ],
+    ),
+    Schema::object("uiNodeMeta", "What stands beside a part of a form.", &[may("label", Named("uiText"))]),
+    Schema::told_by(
+        "uiNodeAttributes",
+        "What a part of a form is.",
+        "node_type",
+        &[("input", "uiNodeInputAttributes"), ("text", "uiNodeTextAttributes"), ("img", "uiNodeImageAttributes")],
+    ),
+    Schema::object(
+        "uiNodeInputAttributes",
+        "A field or button.",
+        &[
+            must("name", Text),
+            must("type", Text),
+            may("value", Any).says("Never there for secrets."),
+            may("required", Flag),
+            may("autocomplete", Text),
+            may("label", Named("uiText")),
+            may("pattern", Text),
+            must("disabled", Flag),
+            may("onclick", Text),
+            may("onclickTrigger", Text),
+            may("onload", Text),
+            may("onloadTrigger", Text),
+            may("maxlength", Number),
+            may("options", List(&Named("uiNodeInputAttributesOption"))),
+            must("node_type", Text).says("Always `input`."),
+        ],
+    ),
+    Schema::object("uiNodeInputAttributesOption", "One choice of a field.", &[must("value", Any)]),
+    Schema::object(
+        "uiNodeTextAttributes",
+        "A piece of text.",
+        &[must("text", Named("uiText")), must("id", Text), must("node_type", Text).says("Always `text`.")],
+    ),
+    Schema::object(
+        "uiNodeImageAttributes",
+        "A picture.",
+        &[
+            must("src", Text),
+            must("id", Text),
+            must("width", Number),
+            must("height", Number),
+            must("node_type", Text).says("Always `img`."),
+        ],
+    ),
+    Schema::object(
+        "uiText",
+        "A message for people.",
+        &[
+            must("id", Number).says("What it says, for programs."),
+            must("text", Text).says("What it says, for people."),
+            must("type", Text).says("`info`, `error` or `success`."),
+            may("context", Object),
+        ],
+    ),
+    Schema::object(
+        "continueWith",
+        "What a client does next.",
+        &[
+            must("action", Text).says("`set_ory_session_token` or `redirect_browser_to`; says which key there is."),
+            may("ory_session_token", Text),
+            may("redirect_browser_to", Text),
+        ],
+    ),
+    Schema::object(
+        "successfulNativeLogin",
+        "Somebody signed in.",
+        &[
+            may("session_token", Text).says("Apps get it, browsers get a cookie."),
+            must("session", Named("session")),
+            may("continue_with", List(&Named("continueWith"))),
+        ],
+    ),
+    Schema::object(
+        "successfulNativeRegistration",
+        "Somebody signed up.",
+        &[
+            may("session_token", Text).says("Apps get it, browsers get a cookie."),
+            may("session", Named("session")),
+            must("identity", Named("identity")),
+            may("continue_with", List(&Named("continueWith"))),
+        ],
+    ),
+    Schema::either(
+        "loginFlowOrError",
+        "The form again with what is wrong, or why there is none.",
+        &["loginFlow", "errorGeneric"],
+    ),
+    Schema::either(
+        "registrationFlowOrError",
+        "The form again with what is wrong, or why there is none.",
+        &["registrationFlow", "errorGeneric"],
+    ),
+    Schema::either(
+        "settingsFlowOrError",
+        "The form again with what is wrong, or why there is none.",
+        &["settingsFlow", "errorGeneric"],
+    ),
+];
