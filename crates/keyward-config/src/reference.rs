@@ -32,7 +32,10 @@ const OURS: &[(&str, &str)] = &[
     ("security.attempts.free", "Wrong attempts in a row, for each account and factor, before the first wait."),
     ("security.attempts.first_wait", "The first wait; each further one is twice as long."),
     ("security.attempts.longest_wait", "No wait is longer."),
-    ("security.attempts.hard_stop", "After so many wrong attempts in a row only an operator or another factor helps."),
+    (
+        "security.attempts.hard_stop",
+        "After so many wrong attempts in a row only an operator helps, or thirty days without another one.",
+    ),
     (
         "security.attempts.network_burst",
         "Wrong attempts that one client network may make at once; one more is admitted each second. 0 counts no networks.",

@@ -158,7 +158,7 @@ fn tell(addresses: &Addresses, scene: Scene<'_>, said: Said) -> Reply {
 }
 
 fn tell_signed_in(scene: Scene<'_>, said: SignedIn) -> Reply {
-    let SignedIn { flow_type, identity_id, session, location, second_factor, continue_with } = said;
+    let SignedIn { flow_type, remembered, session, location, second_factor, continue_with } = said;
     let reply = match (door(scene.success, flow_type), second_factor) {
         (Door::Api, _) => {
             let token = session.token.as_ref().map(|token| token.reveal().as_str()).or(scene.token);
@@ -168,7 +168,7 @@ fn tell_signed_in(scene: Scene<'_>, said: SignedIn) -> Reply {
         (Door::Spa, Some(location)) => Reply::failure(location_change(&location)),
         (Door::Spa, None) => Reply::json(StatusCode::OK, entry_json(None, Some(&session.json), None, &continue_with)),
     };
-    with_session(reply, identity_id, session)
+    with_session(reply, remembered, session)
 }
 
 fn tell_registered(scene: Scene<'_>, said: Registered) -> Reply {
@@ -186,14 +186,14 @@ fn tell_registered(scene: Scene<'_>, said: Registered) -> Reply {
         Door::Spa => Reply::json(StatusCode::OK, json(None)),
     };
     match session {
-        Some(session) => with_session(reply, identity_id, session),
+        Some(session) => with_session(reply, Some(identity_id), session),
         None => reply,
     }
 }
 
-fn with_session(reply: Reply, identity_id: IdentityId, session: IssuedSession) -> Reply {
+fn with_session(reply: Reply, remember: Option<IdentityId>, session: IssuedSession) -> Reply {
     let cookie = SessionCookie::Issue { token: session.token, expires_at: session.expires_at };
-    Reply { session: cookie, remember: Some(identity_id), rotate_csrf: session.rotate_csrf, ..reply }
+    Reply { session: cookie, remember, rotate_csrf: session.rotate_csrf, ..reply }
 }
 
 /// The success body of login and registration; the parts are JSON already.

@@ -120,7 +120,7 @@ fn outcomes(kind: Kind, flow_type: FlowType) -> Vec<(&'static str, Said)> {
     let signed_in = |token, second_factor: Option<&str>| {
         Said::SignedIn(SignedIn {
             flow_type,
-            identity_id: IdentityId::parse(FLOW).expect("an id"),
+            remembered: IdentityId::parse(FLOW),
             session: session(token),
             location: location(),
             second_factor: second_factor.map(str::to_owned),

@@ -346,7 +346,7 @@ impl Call {
             reply.cookies.push(cookies::held(&app.keys, site, &self.visit.held, caller.now, app.random()));
         }
         if let Some(latest) = reply.remember {
-            reply.cookies.extend(cookies::device(&app.keys, site, self.visit.device.as_ref(), latest, app.random()));
+            reply.cookies.push(cookies::device(&app.keys, site, self.visit.device.as_ref(), latest, app.random()));
         }
         reply.bind_session(app, site, self.token.as_ref(), self.conflict, caller.now);
         reply.send(caller).await

@@ -140,25 +140,22 @@ pub(crate) fn open_device(keys: &Keyring, value: &str) -> Option<Device> {
     Some(Device { id: stored.id, identities: stored.identities })
 }
 
-/// A `Set-Cookie` value that remembers one more person; `None` when they are the latest one already.
+/// A `Set-Cookie` value that remembers a person, for a year from now.
 pub(crate) fn device(
     keys: &Keyring,
     site: &Site,
     known: Option<&Device>,
     latest: IdentityId,
     random: &dyn Random,
-) -> Option<HeaderValue> {
+) -> HeaderValue {
     let before = known.map(|device| device.identities.as_slice()).unwrap_or_default();
-    if before.first() == Some(&latest) {
-        return None;
-    }
     let others = before.iter().copied().filter(|id| *id != latest).take(MOST_REMEMBERED - 1);
     let identities = std::iter::once(latest).chain(others).collect();
     let stored = StoredDevice { id: known.map_or_else(|| random.bytes(), |device| device.id), identities };
     // Bytes and ids always have a JSON form.
     let plain = serde_json::to_vec(&stored).unwrap_or_default();
     let value = keys.seal_text(KeyUse::Device, Place::Cookie(DEVICE), &plain, random);
-    Some(write(DEVICE, value, &site.attributes, Age::Seconds(YEAR)))
+    write(DEVICE, value, &site.attributes, Age::Seconds(YEAR))
 }
 
 /// How long a cookie lives.

@@ -43,8 +43,13 @@ pub(crate) fn below_base(state: &AppState, uri: &mut Uri) {
     let text = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let rest = text.strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
     let path = rest.map(|rest| if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") });
-    if let Some(below) = path.and_then(|path| path.parse::<Uri>().ok()) {
-        *uri = below;
+    let mut parts = uri.clone().into_parts();
+    if let Some(below) = path.and_then(|path| path.parse().ok()) {
+        parts.path_and_query = Some(below);
+        // Only the path changed, so the parts still fit together.
+        if let Ok(whole) = Uri::from_parts(parts) {
+            *uri = whole;
+        }
     }
 }
 

@@ -73,8 +73,9 @@ pub struct IssuedSession {
 pub struct SignedIn {
     /// Who talks.
     pub flow_type: FlowType,
-    /// Whose session it is; the browser remembers that it signed in as them.
-    pub identity_id: IdentityId,
+    /// Whom the browser remembers to have signed in with all that their account asks for. Nobody while the second step is due:
+    /// whoever only knows the password must not get a lane of attempts of their own for it.
+    pub remembered: Option<IdentityId>,
     /// The session.
     pub session: IssuedSession,
     /// Where a browser goes.

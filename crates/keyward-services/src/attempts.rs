@@ -82,7 +82,7 @@ pub async fn reserve(
     let failures = app.store.find_failures(&subject, &lane).await.map_err(storage_problem)?;
     Err(told(failures.map_or(0, |failures| {
         if failures.count >= rules.hard_stop {
-            // Waiting does not help any more; the person has to find another way.
+            // Waiting does not help before the row is purged; the person has to find another way, or an operator.
             rules.longest_wait.as_seconds()
         } else {
             failures.blocked_until.since(now).as_seconds()
@@ -97,12 +97,16 @@ fn told(seconds: i64) -> Problem {
 
 impl Reserved {
     /// The attempt was right: forgets the failures of its lane, in the commit of the success.
-    pub fn release(&self, app: &App, now: Time, batch: &mut Batch) {
+    pub fn release(&self, batch: &mut Batch) {
         if let Some((subject, lane)) = &self.row {
             batch.release_attempts(subject, lane);
         }
+    }
+
+    /// After the commit of the success: the client's network earns its attempt back.
+    pub fn refund(&self, app: &App) {
         if let Some(network) = &self.network {
-            app.networks.give_back(network, now);
+            app.networks.give_back(network, app.now());
         }
     }
 
@@ -110,6 +114,7 @@ impl Reserved {
     /// is forgotten, so that nobody wipes out failures by provoking errors. A database that does not answer here either
     /// leaves it counted.
     pub async fn give_back(self, app: &App) {
+        self.refund(app);
         if let Some((subject, lane)) = &self.row {
             let mut batch = Batch::new();
             batch.give_back_attempt(subject, lane);

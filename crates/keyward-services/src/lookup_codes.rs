@@ -40,12 +40,14 @@ pub struct LookupCodes {
     pub codes: Vec<LookupCode>,
     /// How the set came about; `None` when the person asked for it.
     pub issued_with: Option<IssuedWith>,
+    /// The place of each code in the stored list, which may hold some that cannot be read any more.
+    places: Vec<usize>,
 }
 
 /// What became of a typed code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redemption {
-    /// It is good; its place in the set.
+    /// It is good; its place in the stored list.
     Good(usize),
     /// It was used before.
     Used,
@@ -77,7 +79,8 @@ pub fn generate(random: &dyn Random) -> Vec<Secret<String>> {
 impl LookupCodes {
     /// A set of unused codes.
     pub fn fresh(codes: Vec<Secret<String>>, issued_with: Option<IssuedWith>) -> Self {
-        Self { codes: codes.into_iter().map(|code| LookupCode { code, used_at: None }).collect(), issued_with }
+        let places = (0..codes.len()).collect();
+        Self { codes: codes.into_iter().map(|code| LookupCode { code, used_at: None }).collect(), places, issued_with }
     }
 
     /// The config of the credential (contract: settings 3.0.5), each code sealed for its identity.
@@ -100,12 +103,13 @@ impl LookupCodes {
     /// Reads a config; a code that cannot be opened (its secret is gone) is left out.
     pub fn from_config(keys: &Keyring, identity: IdentityId, config: &Value) -> Self {
         let codes = config["recovery_codes"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let codes = codes.iter().filter_map(|code| {
+        let read = codes.iter().enumerate().filter_map(|(place_in_set, code)| {
             let plain = keys.open_text(KeyUse::Credential, place(&identity), code["code"].as_str()?).ok()?;
             let text = String::from_utf8(plain.reveal().clone()).ok()?;
-            Some(LookupCode { code: text.into(), used_at: code["used_at"].as_str().and_then(Time::parse) })
+            Some((LookupCode { code: text.into(), used_at: used_at(&code["used_at"]) }, place_in_set))
         });
-        Self { codes: codes.collect(), issued_with: serde_json::from_value(config["issued_with"].clone()).ok() }
+        let (codes, places) = read.unzip();
+        Self { codes, places, issued_with: serde_json::from_value(config["issued_with"].clone()).ok() }
     }
 
     /// Looks a typed code up; spaces, hyphens and capitals do not count, on neither side, since imported codes may have them.
@@ -118,7 +122,7 @@ impl LookupCodes {
         let mut found = Redemption::Unknown;
         for (place, code) in self.codes.iter().enumerate() {
             if bool::from(bare(code.code.reveal()).as_bytes().ct_eq(typed.as_bytes())) {
-                found = if code.used_at.is_some() { Redemption::Used } else { Redemption::Good(place) };
+                found = if code.used_at.is_some() { Redemption::Used } else { Redemption::Good(self.places[place]) };
             }
         }
         found
@@ -128,6 +132,14 @@ impl LookupCodes {
     pub fn left(&self) -> usize {
         self.codes.iter().filter(|code| code.used_at.is_none()).count()
     }
+}
+
+/// When a code was used; what cannot be read is no reason to take it again.
+fn used_at(stored: &Value) -> Option<Time> {
+    if stored.is_null() {
+        return None;
+    }
+    Some(stored.as_str().and_then(Time::parse).unwrap_or(Time::from_unix(0)))
 }
 
 /// A code without what people and programs add for the eye.
@@ -171,5 +183,17 @@ mod tests {
             assert_eq!(set.redeem(wrong), Redemption::Unknown, "{wrong}");
         }
         assert_eq!(set.left(), SET - 1);
+    }
+
+    #[test]
+    fn unreadable_entries_neither_move_the_others_nor_count_as_unused() {
+        let set = LookupCodes {
+            codes: vec![LookupCode { code: Secret::new("abcd1234".to_owned()), used_at: None }],
+            issued_with: None,
+            places: vec![2],
+        };
+        assert_eq!(set.redeem("abcd1234"), Redemption::Good(2));
+        assert_eq!(used_at(&json!(null)), None);
+        assert!(used_at(&json!("not a time")).is_some() && used_at(&json!(7)).is_some());
     }
 }

@@ -76,7 +76,8 @@ impl Networks {
         let slowed = near.subjects.len() >= STUFFING && !near.subjects.contains(&subject);
         let cost = if slowed { EARN.micros() * SLOWED } else { EARN.micros() };
         let costs = [cost, cost / WIDE].map(Span::from_micros);
-        let room = Span::from_micros(EARN.micros() * i64::from(burst));
+        // At least one attempt, however dear, so that a small burst slows and never shuts out.
+        let room = Span::from_micros((EARN.micros() * i64::from(burst)).max(cost));
         let after = [&near.earned_at, &far.earned_at].map(|earned_at| now.max(*earned_at));
         let after = [after[0] + costs[0], after[1] + costs[1]];
         let wait = after.iter().map(|after| after.since(now).micros() - room.micros()).max().unwrap_or(0);

@@ -238,13 +238,13 @@ async fn sign_in(
             used_at: None,
         });
     }
-    attempt.release(app, now, &mut batch);
+    attempt.release(&mut batch);
     flow.state = EntryState::PassedChallenge;
     flow.form.clear();
     flow.extra.active = Some(method.id().to_owned());
     flow.extra.updated_at = now;
     match finish(app, flow, batch).await {
-        Ok(()) => {}
+        Ok(()) => attempt.refund(app),
         // Two right submits of one flow: the other one signed in.
         Err(StoreError::Refused(Guarded::VersionConflict)) => return Err(FormErrors::global(Message::plain(4_010_002)).into()),
         Err(StoreError::Refused(Guarded::AlreadyUsed)) => return Ok(None),
@@ -256,11 +256,12 @@ async fn sign_in(
 
     let weak = is_weak(app, session.aal, &app.usable(identity.factors()));
     let second_factor = weak.then(|| second_factor_url(app, flow));
+    let whole = session.aal >= Aal::Aal2 || app.usable(identity.factors()).second() == 0;
     let hide_identity = weak && flow.flow_type == FlowType::Api;
     let stored = wire_json(&identity.identity);
     Ok(Some(SignedIn {
         flow_type: flow.flow_type,
-        identity_id,
+        remembered: whole.then_some(identity_id),
         session: IssuedSession {
             token: token.map(|token| token.reveal().clone().into()),
             expires_at: session.expires_at,
@@ -357,11 +358,13 @@ async fn refuse(
 async fn throttle(
     app: &App,
     visit: &Visit,
-    mut flow: Flow<Login>,
+    flow: Flow<Login>,
     method: &dyn LoginMethod,
     retry_after: u32,
     echo: Vec<(String, serde_json::Value)>,
 ) -> Result<LoginOutcome, Problem> {
+    // As in [`refuse`]: what is shown starts from what is stored.
+    let mut flow = find(app, flow.id).await?;
     flow.form.say(Message::new(7_900_001, serde_json::json!({ "retry_after": retry_after })));
     for (node, value) in echo {
         flow.form.echo(node, value);

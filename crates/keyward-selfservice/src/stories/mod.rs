@@ -112,7 +112,9 @@ fn return_to(app: &App, candidate: Option<&str>) -> Result<Option<String>, Probl
     let urls = &app.config.selfservice.return_urls;
     urls.resolve(candidate).map_err(|_| {
         let return_to = candidate.unwrap_or_default().chars().take(LONGEST_SHOWN).collect::<String>();
-        tracing::info!(return_to, allowed = ?urls.entries(), "A return address is not allowed by selfservice.allowed_return_urls");
+        // Never the query: it may hold tokens.
+        let asked = return_to.split(['?', '#']).next().unwrap_or_default();
+        tracing::info!(return_to = asked, allowed = ?urls.entries(), "A return address is not allowed by selfservice.allowed_return_urls");
         // The list is the operator's: it is told where they try things out, and in the log.
         let allowed = if app.config.dev { urls.entries().to_vec() } else { Vec::new() };
         Problem::ReturnToForbidden { return_to, allowed }

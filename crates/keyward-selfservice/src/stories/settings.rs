@@ -262,11 +262,10 @@ async fn commit(
         }
         let derived = derive(schema, Some(&before), decided.change.edit.clone(), visit.now, app.random())?;
         // Demanded again on what will really be written: a hook, or another request, may have made more of it.
-        let admission = match (decided.terms.admission, derived.touches_protected()) {
-            (Admission::Privileged, true) => {
-                gate::admit(app, visit, active, flow, Operation::EditProtectedTraits, &before.factors()).await?
-            }
-            (admission, _) => admission,
+        let admission = if derived.touches_protected() {
+            gate::admit(app, visit, active, flow, Operation::EditProtectedTraits, &before.factors()).await?
+        } else {
+            decided.terms.admission
         };
         let after = derived.snapshot();
         flow.state = SettingsState::Success;

@@ -90,6 +90,26 @@ async fn waits_double_up_to_the_longest_and_end_at_the_hard_stop(t: Trial) {
     }
 }
 
+/// Whoever only knows the password gets five guesses of the code, however many browsers they come with.
+#[flow_test(browser, spa, config = crate::second_factor::enabled())]
+async fn signing_in_again_buys_no_guesses_of_the_second_step(t: Trial) {
+    let ada = t.signed_up(ADA).await;
+    crate::second_factor::enrol(&t, &ada).await;
+    let mut judged = 0;
+    for _ in 0..4 {
+        let thief = t.person();
+        thief.sign_in(ADA, PASSWORD).await;
+        assert_eq!(thief.cookie("keyward_device"), None, "the second step is due");
+        for _ in 0..3 {
+            let flow = thief.init("login", "aal=aal2").await;
+            let guess = thief.submit(&flow, json!({ "method": "totp", "totp_code": "000000" })).await;
+            judged += usize::from(wait(&guess).is_none());
+        }
+    }
+    assert_eq!(judged, 5);
+    assert!(ada.cookie("keyward_device").is_some());
+}
+
 #[flow_test(config = rules(&json!({ "enabled": false })))]
 async fn switched_off_nothing_is_counted(t: Trial) {
     t.signed_up(ADA).await;
