@@ -4,13 +4,13 @@
 //! It judges nothing: the goal stands beside the figure.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::Surroundings;
 use crate::connection::{Connection, get};
 use crate::failure::{Failure, Result, during};
 use crate::load::flow_id;
@@ -33,18 +33,8 @@ pub(crate) struct Options {
     /// as quick as that.
     #[arg(long)]
     pub(crate) cheap_hash: bool,
-    /// Address of a PostgreSQL server's maintenance database, with the right to create databases.
-    #[arg(long, env = "KEYWARD_TEST_POSTGRES", hide_env_values = true)]
-    pub(crate) postgres: Option<String>,
-    /// Folder for the databases, instead of the system's temporary one.
-    #[arg(long)]
-    pub(crate) folder: Option<PathBuf>,
-    /// Measure this binary instead of building one.
-    #[arg(long)]
-    pub(crate) server: Option<PathBuf>,
-    /// Print the figures as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) surroundings: Surroundings,
 }
 
 /// What was found on one database.
@@ -65,20 +55,20 @@ pub(crate) struct Found {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(during("starting the runtime"))?;
     runtime.block_on(async {
-        let binary = binary(options.server.as_deref()).await?;
-        let folder = Folder::create(options.folder.as_deref())?;
+        let binary = binary(options.surroundings.server.as_deref()).await?;
+        let folder = Folder::create(options.surroundings.folder.as_deref())?;
         let setup =
             |name: &str, dsn: String| Setup { binary: binary.clone(), folder: folder.0.clone(), name: name.to_owned(), dsn };
         let sqlite = format!("sqlite://{}?_fk=true", folder.0.join("enumeration.sqlite").display());
         let mut all = vec![interruptible(measure("SQLite", &setup("sqlite", sqlite), options)).await?];
-        if let Some(url) = options.postgres.as_deref().filter(|url| !url.is_empty()) {
+        if let Some(url) = options.surroundings.postgres() {
             let database = Database::create(url).await?;
             let setup = setup("postgres", database.dsn.clone());
             let found = interruptible(measure("PostgreSQL", &setup, options)).await;
             database.drop_it().await?;
             all.push(found?);
         }
-        if options.json {
+        if options.surroundings.json {
             println!("{}", serde_json::to_string_pretty(&all).map_err(during("writing the figures"))?);
         } else {
             for found in all {

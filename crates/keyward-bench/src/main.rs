@@ -38,10 +38,6 @@ struct Cli {
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Address of a PostgreSQL server's maintenance database, with the right to create databases. Nobody else should be
-    /// using the server meanwhile.
-    #[arg(long, env = "KEYWARD_TEST_POSTGRES", hide_env_values = true)]
-    pub(crate) postgres: Option<String>,
     /// Keep-alive connections that send at the same time.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(crate) connections: u16,
@@ -60,15 +56,33 @@ pub(crate) struct Options {
     /// Threads of the load generator. Default: half of the cores.
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+    #[command(flatten)]
+    pub(crate) surroundings: Surroundings,
+}
+
+/// What every measurement needs to know.
+#[derive(Debug, Args)]
+pub(crate) struct Surroundings {
+    /// Address of a PostgreSQL server's maintenance database, with the right to create databases. Nobody else should be
+    /// using the server meanwhile.
+    #[arg(long, env = "KEYWARD_TEST_POSTGRES", hide_env_values = true)]
+    pub(crate) postgres: Option<String>,
     /// Folder for the databases, instead of the system's temporary one.
     #[arg(long)]
     pub(crate) folder: Option<PathBuf>,
     /// Measure this binary instead of building one.
     #[arg(long)]
     pub(crate) server: Option<PathBuf>,
-    /// Print the report as JSON.
+    /// Print the figures as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl Surroundings {
+    /// The PostgreSQL server; an empty address is none.
+    pub(crate) fn postgres(&self) -> Option<&str> {
+        self.postgres.as_deref().filter(|url| !url.is_empty())
+    }
 }
 
 /// Other things to measure, and the processes that a run starts from this program.

@@ -34,9 +34,9 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub(crate) fn run(options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(during("starting the runtime"))?;
     runtime.block_on(async {
-        let binary = binary(options.server.as_deref()).await?;
-        let folder = Folder::create(options.folder.as_deref())?;
-        let database = match options.postgres.as_deref().filter(|url| !url.is_empty()) {
+        let binary = binary(options.surroundings.server.as_deref()).await?;
+        let folder = Folder::create(options.surroundings.folder.as_deref())?;
+        let database = match options.surroundings.postgres() {
             Some(url) => Some(Database::create(url).await?),
             None => None,
         };
@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             database.drop_it().await?;
         }
         let report = outcome?;
-        if options.json {
+        if options.surroundings.json {
             println!("{}", serde_json::to_string_pretty(&report).map_err(during("writing the report"))?);
         } else {
             print!("{}", report.text());

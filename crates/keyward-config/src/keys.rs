@@ -209,8 +209,8 @@ pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
     ("courier.templates.{verifiable_address_changed,authenticator_key_added}.email.body.{html,plaintext}", Ref, NotYet),
     ("courier.templates.{verifiable_address_changed,authenticator_key_added}.sms.body.plaintext", Ref, NotYet),
     // Feature flags.
-    ("feature_flags.{faster_session_extend,choose_recovery_address,refresh_login_choose_address}", Bool, NotYet),
-    ("feature_flags.cacheable_sessions", Bool, Used),
+    ("feature_flags.{choose_recovery_address,refresh_login_choose_address}", Bool, NotYet),
+    ("feature_flags.{cacheable_sessions,faster_session_extend}", Bool, Used),
     ("feature_flags.cacheable_sessions_max_age", Span, Used),
     ("feature_flags.{use_continue_with_transitions,legacy_allow_insecure_origins}", Bool, Used),
     ("feature_flags.{legacy_continue_with_verification_ui,legacy_require_verified_login_error}", Bool, NotYet),

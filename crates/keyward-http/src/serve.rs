@@ -29,7 +29,7 @@ use crate::tls::TlsKeys;
 
 /// More than the router admits, so that it is the one that refuses; the protocol layer sets up space for so many with
 /// every request.
-const MOST_FIELDS: usize = 128;
+const MOST_FIELDS: usize = 129;
 const HEADER_PATIENCE: Duration = Duration::from_secs(5);
 /// How long open requests may take to finish once the end was announced.
 const FAREWELL: Duration = Duration::from_secs(120);

@@ -86,7 +86,10 @@ impl TlsKeys {
     pub fn reload(&self) -> Result<bool, TlsError> {
         let next = read(&self.source)?;
         let is_new = next.chain != self.current.load().chain;
-        self.current.store(Arc::new(next));
+        if is_new {
+            // What is in use keeps its resumable sessions otherwise; another key of the same certificate is the same key.
+            self.current.store(Arc::new(next));
+        }
         Ok(is_new)
     }
 

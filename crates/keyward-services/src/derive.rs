@@ -3,22 +3,21 @@
 //! identity and credentials, and [`Derived::write`] puts the difference into a batch.
 //! Knows the identity schema and the previous snapshot; who may make the edit, and with what proof, is decided elsewhere.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use keyward_config::Limits;
 use keyward_model::{
-    AddressStatus, Credential, CredentialType, Factors, FormErrors, Identity, IdentitySnapshot, IdentityState, Message, Random,
-    RecoveryAddress, Time, VerifiableAddress, Via, count_factors,
+    AddressStatus, Credential, CredentialType, Factors, FormErrors, Identity, IdentityId, IdentitySnapshot, IdentityState,
+    Message, Random, RecoveryAddress, Time, VerifiableAddress, Via, count_factors,
 };
 use keyward_store::Batch;
 
 use crate::schema::{IdentitySchema, MAX_TRAIT_DEPTH, TraitUse};
 
 /// Longest external id, in characters.
-pub const MAX_EXTERNAL_ID: usize = 64;
+const MAX_EXTERNAL_ID: usize = 64;
 
 /// The version of a row that is written for the first time.
 const FIRST_VERSION: i64 = 1;
@@ -157,12 +156,8 @@ pub struct Derived {
     pub credentials: Vec<Credential>,
     /// What they can prove.
     pub factors: Factors,
-    /// The version of the row that was read; `None` for a new account.
-    pub before_version: Option<i64>,
-    schema: IdentitySchema,
-    edit: IdentityEdit,
     before: Option<IdentitySnapshot>,
-    at: Time,
+    touches_protected: bool,
 }
 
 /// Computes what an edit makes of an account. `before` is `None` for a new one; `schema` is the one that it will follow.
@@ -175,61 +170,14 @@ pub struct Derived {
 pub fn derive(
     schema: &IdentitySchema,
     before: Option<&IdentitySnapshot>,
-    edit: IdentityEdit,
+    edit: &IdentityEdit,
     now: Time,
     random: &dyn Random,
 ) -> Result<Derived, FormErrors> {
-    build(schema, before, edit, now, &mut Ids::Fresh(random)).map_err(|failure| match failure {
-        Failure::Refused(errors) => errors,
-        Failure::OutOfIds => FormErrors::global(Message::new(5_000_001, json!({ "reason": "no id for a new row" }))),
-    })
-}
-
-enum Failure {
-    Refused(FormErrors),
-    OutOfIds,
-}
-
-impl From<FormErrors> for Failure {
-    fn from(errors: FormErrors) -> Self {
-        Self::Refused(errors)
-    }
-}
-
-/// What a new row is for; the same purpose gets the same id when an edit is derived once more.
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Purpose {
-    Identity,
-    Credential(CredentialType),
-    Verifiable(Via, String),
-    Recovery(Via, String),
-}
-
-enum Ids<'a> {
-    Fresh(&'a dyn Random),
-    Again(HashMap<Purpose, Uuid>),
-}
-
-impl Ids<'_> {
-    fn next(&mut self, purpose: &Purpose) -> Result<Uuid, Failure> {
-        match self {
-            Self::Fresh(random) => Ok(random.id()),
-            Self::Again(known) => known.get(purpose).copied().ok_or(Failure::OutOfIds),
-        }
-    }
-}
-
-fn build(
-    schema: &IdentitySchema,
-    before: Option<&IdentitySnapshot>,
-    edit: IdentityEdit,
-    now: Time,
-    ids: &mut Ids<'_>,
-) -> Result<Derived, Failure> {
     let edits_traits = before.is_none() || edit.traits.is_some() || edit.schema_id.is_some();
     let mut identity = match before {
         Some(before) => before.identity.clone(),
-        None => blank(schema, ids.next(&Purpose::Identity)?, now),
+        None => blank(schema, random.id(), now),
     };
     if let Some(traits) = &edit.traits {
         check_size(traits, edit.bounds)?;
@@ -246,20 +194,22 @@ fn build(
     if edits_traits {
         check_identifiers(&uses, edit.bounds.identifier_bytes)?;
     }
-    apply_fields(&mut identity, &edit, now)?;
-    identity.verifiable_addresses = verifiable(&identity.verifiable_addresses, &uses, &edit, now, ids)?;
-    identity.recovery_addresses = recovery(&identity.recovery_addresses, &uses, now, ids)?;
+    apply_fields(&mut identity, edit, now)?;
+    identity.verifiable_addresses = verifiable(&identity.verifiable_addresses, &uses, edit, now, random);
+    identity.recovery_addresses = recovery(&identity.recovery_addresses, &uses, now, random);
     let known = before.map(|before| before.credentials.as_slice()).unwrap_or_default();
-    let credentials = credentials(&identity, known, &uses, &edit, now, ids)?;
+    let credentials = credentials(&identity, known, &uses, edit, now, random)?;
     identity.updated_at = now;
     let factors = count_factors(&credentials);
-    let before_version = before.map(|before| before.version);
-    Ok(Derived { identity, credentials, factors, before_version, schema: schema.clone(), edit, before: before.cloned(), at: now })
+    // Both sides by today's schema, so that a schema that was changed since the last write is nobody's protected edit.
+    let touches_protected =
+        before.is_none_or(|before| protected(&schema.uses(&before.identity.traits)) != protected(&schema.uses(&identity.traits)));
+    Ok(Derived { identity, credentials, factors, before: before.cloned(), touches_protected })
 }
 
-fn blank(schema: &IdentitySchema, id: Uuid, now: Time) -> Identity {
+fn blank(schema: &IdentitySchema, id: IdentityId, now: Time) -> Identity {
     Identity {
-        id: id.into(),
+        id,
         external_id: None,
         schema_id: schema.id().to_owned(),
         state: IdentityState::Active,
@@ -365,14 +315,14 @@ fn verifiable(
     uses: &[TraitUse],
     edit: &IdentityEdit,
     now: Time,
-    ids: &mut Ids<'_>,
-) -> Result<Vec<VerifiableAddress>, Failure> {
+    random: &dyn Random,
+) -> Vec<VerifiableAddress> {
     let mut rows = Vec::new();
     for (via, value) in addresses(uses, |one| one.extension.verification) {
         let mut row = match known.iter().find(|row| row.via == via && row.value == value) {
             Some(row) => row.clone(),
             None => VerifiableAddress {
-                id: ids.next(&Purpose::Verifiable(via, value.clone()))?.into(),
+                id: random.id(),
                 value,
                 verified: false,
                 via,
@@ -397,21 +347,15 @@ fn verifiable(
         }
         rows.push(row);
     }
-    Ok(rows)
+    rows
 }
 
-fn recovery(known: &[RecoveryAddress], uses: &[TraitUse], now: Time, ids: &mut Ids<'_>) -> Result<Vec<RecoveryAddress>, Failure> {
-    let mut rows = Vec::new();
-    for (via, value) in addresses(uses, |one| one.extension.recovery) {
-        rows.push(match known.iter().find(|row| row.via == via && row.value == value) {
-            Some(row) => row.clone(),
-            None => {
-                let id = ids.next(&Purpose::Recovery(via, value.clone()))?.into();
-                RecoveryAddress { id, value, via, created_at: now, updated_at: now }
-            }
-        });
-    }
-    Ok(rows)
+fn recovery(known: &[RecoveryAddress], uses: &[TraitUse], now: Time, random: &dyn Random) -> Vec<RecoveryAddress> {
+    let row = |(via, value)| match known.iter().find(|row| row.via == via && row.value == value) {
+        Some(row) => row.clone(),
+        None => RecoveryAddress { id: random.id(), value, via, created_at: now, updated_at: now },
+    };
+    addresses(uses, |one| one.extension.recovery).into_iter().map(row).collect()
 }
 
 /// A credential on its way: what it will hold, before it is known whether anything changed.
@@ -427,8 +371,8 @@ fn credentials(
     uses: &[TraitUse],
     edit: &IdentityEdit,
     now: Time,
-    ids: &mut Ids<'_>,
-) -> Result<Vec<Credential>, Failure> {
+    random: &dyn Random,
+) -> Result<Vec<Credential>, FormErrors> {
     let mut rows = Vec::new();
     for kind in CredentialType::ALL {
         let old = known.iter().find(|row| row.kind == kind);
@@ -450,16 +394,13 @@ fn credentials(
         let is_put = matches!(last_edit, Some(CredentialEdit::Put { .. }));
         let by_traits = matches!(kind, CredentialType::Password | CredentialType::Webauthn);
         if is_put && by_traits && draft.as_ref().is_none_or(|draft| draft.identifiers.is_empty()) {
-            return Err(FormErrors::global(Message::plain(4_000_009)).into());
+            return Err(FormErrors::global(Message::plain(4_000_009)));
         }
         let Some(draft) = draft else { continue };
         rows.push(match old {
             Some(old) if old.config == draft.config && old.identifiers == draft.identifiers => old.clone(),
             _ => Credential {
-                id: match old {
-                    Some(old) => old.id,
-                    None => ids.next(&Purpose::Credential(kind))?.into(),
-                },
+                id: old.map_or_else(|| random.id(), |old| old.id),
                 kind,
                 identifiers: draft.identifiers,
                 config: draft.config,
@@ -522,11 +463,9 @@ const fn version_of(kind: CredentialType) -> i64 {
 
 impl Derived {
     /// Whether the edit changes what finds the account or receives its messages: login identifiers, verifiable or recovery
-    /// addresses. Both sides are computed from traits by today's schema, so that a schema that was changed since the last
-    /// write is nobody's protected edit. Always so for a new account.
-    pub fn touches_protected(&self) -> bool {
-        let Some(before) = &self.before else { return true };
-        protected(&self.schema.uses(&before.identity.traits)) != protected(&self.schema.uses(&self.identity.traits))
+    /// addresses. Always so for a new account.
+    pub const fn touches_protected(&self) -> bool {
+        self.touches_protected
     }
 
     /// The names of the traits that changed, in the order of their names; never their values.
@@ -545,47 +484,8 @@ impl Derived {
 
     /// The snapshot that a read after the commit will give.
     pub fn snapshot(&self) -> IdentitySnapshot {
-        let version = self.before_version.map_or(FIRST_VERSION, |version| version + 1);
+        let version = self.before.as_ref().map_or(FIRST_VERSION, |before| before.version + 1);
         IdentitySnapshot { identity: self.identity.clone(), credentials: self.credentials.clone(), version }
-    }
-
-    /// The same edit on a newer snapshot, after somebody else was faster; `None` when what it was decided on has changed, and
-    /// the whole submit has to be looked at anew. Draws no ids: new rows keep those of the first derivation.
-    pub fn rebase(&self, now: &IdentitySnapshot) -> Option<Self> {
-        let before = self.before.as_ref()?;
-        let (old, new) = (&before.identity, &now.identity);
-        let edit = &self.edit;
-        let same_account = old.id == new.id && old.schema_id == new.schema_id && old.state == new.state;
-        let same_traits = edit.traits.is_none() || old.traits == new.traits;
-        let same_fields = (edit.metadata_public.is_none() || old.metadata_public == new.metadata_public)
-            && (edit.metadata_admin.is_none() || old.metadata_admin == new.metadata_admin)
-            && (edit.external_id.is_none() || old.external_id == new.external_id);
-        // Whether a factor may go, and what adding one needs, was decided on the factors that existed.
-        let same_factors = edit.credentials.is_empty() || before.factors() == now.factors();
-        let same_credentials = edit.credentials.iter().all(|one| {
-            let content = |snapshot: &IdentitySnapshot| {
-                snapshot.credential(one.kind()).map(|row| (row.id, row.config.clone(), row.identifiers.clone()))
-            };
-            content(before) == content(now)
-        });
-        if !(same_account && same_traits && same_fields && same_factors && same_credentials) {
-            return None;
-        }
-        build(&self.schema, Some(now), edit.clone(), self.at, &mut Ids::Again(self.purposes())).ok()
-    }
-
-    fn purposes(&self) -> HashMap<Purpose, Uuid> {
-        let mut known = HashMap::new();
-        for row in &self.credentials {
-            known.insert(Purpose::Credential(row.kind), row.id.0);
-        }
-        for row in &self.identity.verifiable_addresses {
-            known.insert(Purpose::Verifiable(row.via, row.value.clone()), row.id.0);
-        }
-        for row in &self.identity.recovery_addresses {
-            known.insert(Purpose::Recovery(row.via, row.value.clone()), row.id.0);
-        }
-        known
     }
 
     /// Appends the rows that differ: the identity row (an insert, or an update guarded by the version that was read), its

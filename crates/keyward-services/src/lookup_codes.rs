@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::keys::{KeyUse, Keyring};
-use crate::seal::Place;
+use crate::seal::{OpenError, Place};
 
 /// Codes in a set.
 pub const SET: usize = 12;
@@ -100,12 +100,16 @@ impl LookupCodes {
         config
     }
 
-    /// Reads a config; a code that cannot be opened (its secret is gone) is left out.
+    /// Reads a config; a code that cannot be opened (its secret is gone) is left out. Imported codes stand there in clear.
     pub fn from_config(keys: &Keyring, identity: IdentityId, config: &Value) -> Self {
         let codes = config["recovery_codes"].as_array().map(Vec::as_slice).unwrap_or_default();
         let read = codes.iter().enumerate().filter_map(|(place_in_set, code)| {
-            let plain = keys.open_text(KeyUse::Credential, place(&identity), code["code"].as_str()?).ok()?;
-            let text = String::from_utf8(plain.reveal().clone()).ok()?;
+            let stored = code["code"].as_str()?;
+            let text = match keys.open_text(KeyUse::Credential, place(&identity), stored) {
+                Ok(plain) => String::from_utf8(plain.reveal().clone()).ok()?,
+                Err(OpenError::Malformed) => stored.to_owned(),
+                Err(OpenError::UnknownKey | OpenError::Forged) => return None,
+            };
             Some((LookupCode { code: text.into(), used_at: used_at(&code["used_at"]) }, place_in_set))
         });
         let (codes, places) = read.unzip();

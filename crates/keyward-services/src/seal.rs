@@ -114,7 +114,7 @@ pub fn open_under_fresh_key(key: &Secret<[u8; 32]>, place: Place<'_>, sealed: &[
 
 fn key_id(sealed: &[u8]) -> Result<KeyId, OpenError> {
     match sealed {
-        [UNDER_KEYRING, a, b, c, d, ..] => Ok([*a, *b, *c, *d]),
+        [UNDER_KEYRING, a, b, c, d, rest @ ..] if rest.len() >= NONCE + TAG => Ok([*a, *b, *c, *d]),
         _ => Err(OpenError::Malformed),
     }
 }

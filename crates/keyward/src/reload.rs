@@ -123,7 +123,11 @@ impl Reloader {
         }
         let sources = match keyward_config::read_files(&self.origin.files) {
             Ok(sources) => sources,
-            Err(error) => return self.refuse(vec![Failure::new("cannot read the configuration", &error).to_string()]),
+            Err(error) => {
+                // Whatever can be read next is looked at, even if it is what was looked at before.
+                self.looked_at.clear();
+                return self.refuse(vec![Failure::new("cannot read the configuration", &error).to_string()]);
+            }
         };
         if sources == self.looked_at && !forced {
             return;

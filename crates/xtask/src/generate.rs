@@ -12,7 +12,7 @@ use crate::step;
 /// Arguments for the `keyward` binary, which prints the file, and the file's place below the root.
 type Generated = (&'static [&'static str], &'static str);
 
-/// One line for each file: `(&["generate", "messages"], "docs/wire/messages.md")`.
+/// One line for each file: `(&["generate", "messages"], "docs/reference/messages.md")`.
 const GENERATED: &[Generated] = &[
     (&["generate", "messages"], "docs/reference/messages.md"),
     (&["generate", "config-keys"], "docs/reference/config-keys.md"),

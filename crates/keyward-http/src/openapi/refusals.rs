@@ -3,14 +3,18 @@
 //! Written by [`crate::envelope`].
 
 use super::schema::Schema;
-use super::schema::Shape::{Named, Number, Object, Text, Time, Uuid};
+use super::schema::Shape::{Flag, Named, Number, Object, Text, Time, Uuid};
 use super::schema::{may, must};
 
 pub(super) const SCHEMAS: &[Schema] = &[
     Schema::object(
         "errorGeneric",
-        "How every refusal is told. Some carry more keys beside `error`.",
-        &[must("error", Named("genericError"))],
+        "How every refusal is told.",
+        &[
+            must("error", Named("genericError")),
+            may("CredentialsMissing", Flag).says("Beside `session_inactive`, where a browser asked."),
+            may("redirect_browser_to", Text).says("Where a browser has to go first."),
+        ],
     ),
     Schema::object(
         "genericError",
@@ -22,7 +26,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
             may("request", Text).says("`X-Request-Id`, as it was sent."),
             may("reason", Text).says("What was wrong this time."),
             may("details", Object),
-            must("message", Text).says("One sentence for each status."),
+            must("message", Text).says("A sentence, mostly the one of the status."),
         ],
     ),
     Schema::object(

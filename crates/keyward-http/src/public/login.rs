@@ -14,8 +14,8 @@ use super::{Called, enter, enter_submit};
 use crate::answer::{Kind, Step};
 use crate::openapi::Shape::{Flag, Named, Text};
 use crate::openapi::{
-    BY_COOKIE, BY_TOKEN, FLOW, FLOW_ID, IDENTITY_SCHEMA, ORGANIZATION, Operation, Parameter, RETURN_TO, in_query, leads, refuses,
-    shows,
+    Answer, BY_COOKIE, BY_TOKEN, FLOW, FLOW_ID, IDENTITY_SCHEMA, ORGANIZATION, Operation, Parameter, RETURN_TO, in_query, leads,
+    refuses, shows,
 };
 
 pub(super) fn routes() -> Router {
@@ -52,29 +52,24 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Follows a link into a login; a payload never comes with it.",
     )
     .takes(&[FLOW, BY_COOKIE])
-    .answers(&[
-        shows(200, "Done.", Named("successfulNativeLogin")),
-        leads(303),
-        shows(400, "The form again, or why there is none.", Named("loginFlowOrError")),
-        refuses(401),
-        refuses(403),
-        refuses(404),
-        shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
-    ]),
+    .answers(SUBMITTED),
     Operation::frontend("POST", "/self-service/login", "updateLoginFlow", "Sends a login form.")
         .takes(&[FLOW, BY_COOKIE, BY_TOKEN])
         .form("updateLoginFlowBody")
-        .answers(&[
-            shows(200, "Done.", Named("successfulNativeLogin")),
-            leads(303),
-            shows(400, "The form again, or why there is none.", Named("loginFlowOrError")),
-            refuses(401),
-            refuses(403),
-            refuses(404),
-            shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
-            shows(422, "The second factor comes next.", Named("errorBrowserLocationChangeRequired")),
-            refuses(429),
-        ]),
+        .answers(SUBMITTED),
+];
+
+/// What becomes of a submit, or of a link that continues one.
+const SUBMITTED: &[Answer] = &[
+    shows(200, "Done.", Named("successfulNativeLogin")),
+    leads(303),
+    shows(400, "The form again, or why there is none.", Named("loginFlowOrError")),
+    refuses(401),
+    refuses(403),
+    refuses(404),
+    shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
+    shows(422, "The second factor comes next.", Named("errorBrowserLocationChangeRequired")),
+    refuses(429),
 ];
 
 async fn create_browser(called: Called) -> Result<Response, Response> {

@@ -13,7 +13,9 @@ use keyward_selfservice::stories::registration;
 use super::{Called, enter, enter_submit};
 use crate::answer::{Kind, Step};
 use crate::openapi::Shape::Named;
-use crate::openapi::{BY_COOKIE, FLOW, FLOW_ID, IDENTITY_SCHEMA, ORGANIZATION, Operation, RETURN_TO, leads, refuses, shows};
+use crate::openapi::{
+    Answer, BY_COOKIE, FLOW, FLOW_ID, IDENTITY_SCHEMA, ORGANIZATION, Operation, RETURN_TO, leads, refuses, shows,
+};
 
 pub(super) fn routes() -> Router {
     Router::new()
@@ -51,30 +53,24 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Follows a link into a registration; a payload never comes with it.",
     )
     .takes(&[FLOW, BY_COOKIE])
-    .answers(&[
-        shows(200, "Done.", Named("successfulNativeRegistration")),
-        leads(302),
-        leads(303),
-        shows(400, "The form again, or why there is none.", Named("registrationFlowOrError")),
-        refuses(401),
-        refuses(403),
-        refuses(404),
-        shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
-    ]),
+    .answers(SUBMITTED),
     Operation::frontend("POST", "/self-service/registration", "updateRegistrationFlow", "Sends a registration form.")
         .takes(&[FLOW, BY_COOKIE])
         .form("updateRegistrationFlowBody")
-        .answers(&[
-            shows(200, "Done.", Named("successfulNativeRegistration")),
-            leads(302),
-            leads(303),
-            shows(400, "The form again, or why there is none.", Named("registrationFlowOrError")),
-            refuses(401),
-            refuses(403),
-            refuses(404),
-            shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
-            refuses(429),
-        ]),
+        .answers(SUBMITTED),
+];
+
+/// What becomes of a submit, or of a link that continues one.
+const SUBMITTED: &[Answer] = &[
+    shows(200, "Done.", Named("successfulNativeRegistration")),
+    leads(302),
+    leads(303),
+    shows(400, "The form again, or why there is none.", Named("registrationFlowOrError")),
+    refuses(401),
+    refuses(403),
+    refuses(404),
+    shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
+    refuses(429),
 ];
 
 async fn create_browser(called: Called) -> Result<Response, Response> {

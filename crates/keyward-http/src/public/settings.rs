@@ -13,7 +13,7 @@ use keyward_selfservice::stories::settings;
 use super::{Called, enter, enter_submit};
 use crate::answer::{Kind, Step};
 use crate::openapi::Shape::Named;
-use crate::openapi::{BY_COOKIE, BY_TOKEN, FLOW, FLOW_ID, Operation, RETURN_TO, leads, refuses, shows};
+use crate::openapi::{Answer, BY_COOKIE, BY_TOKEN, FLOW, FLOW_ID, Operation, RETURN_TO, leads, refuses, shows};
 
 pub(super) fn routes() -> Router {
     Router::new()
@@ -64,30 +64,24 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Resumes a change that waited for a fresh sign-in.",
     )
     .takes(&[FLOW, BY_COOKIE, BY_TOKEN])
-    .answers(&[
-        shows(200, "Done.", Named("settingsFlow")),
-        leads(302),
-        leads(303),
-        shows(400, "The form again, or why there is none.", Named("settingsFlowOrError")),
-        refuses(401),
-        refuses(403),
-        refuses(404),
-        shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
-    ]),
+    .answers(SUBMITTED),
     Operation::frontend("POST", "/self-service/settings", "updateSettingsFlow", "Sends a settings form.")
         .takes(&[FLOW, BY_COOKIE, BY_TOKEN])
         .form("updateSettingsFlowBody")
-        .answers(&[
-            shows(200, "Done.", Named("settingsFlow")),
-            leads(302),
-            leads(303),
-            shows(400, "The form again, or why there is none.", Named("settingsFlowOrError")),
-            refuses(401),
-            refuses(403),
-            refuses(404),
-            shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
-            refuses(429),
-        ]),
+        .answers(SUBMITTED),
+];
+
+/// What becomes of a submit, or of a link that continues one.
+const SUBMITTED: &[Answer] = &[
+    shows(200, "Done.", Named("settingsFlow")),
+    leads(302),
+    leads(303),
+    shows(400, "The form again, or why there is none.", Named("settingsFlowOrError")),
+    refuses(401),
+    refuses(403),
+    refuses(404),
+    shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
+    refuses(429),
 ];
 
 async fn create_browser(called: Called) -> Result<Response, Response> {

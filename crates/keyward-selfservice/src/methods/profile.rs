@@ -42,7 +42,7 @@ impl SettingsMethod for Profile {
         let bounds = Bounds::from(&context.app.config.limits);
         let edit = IdentityEdit { traits: Some(traits), bounds, ..IdentityEdit::default() };
         // Deriving validates; it happens before the CSRF check, as the contract wants for this method.
-        let derived = derive(context.schema, Some(context.identity), edit.clone(), context.visit.now, context.app.random())?;
+        let derived = derive(context.schema, Some(context.identity), &edit, context.visit.now, context.app.random())?;
         let operation = if derived.touches_protected() { Operation::EditProtectedTraits } else { Operation::EditFreeTraits };
         Ok(Box::new(Edit { edit, operation }))
     }

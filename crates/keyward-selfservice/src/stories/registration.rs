@@ -144,7 +144,7 @@ async fn apply(
     };
     let applicant = method.apply(&RegistrationContext { app, visit, flow, schema }, body, traits).await?;
     let edit = IdentityEdit { bounds: Bounds::from(&app.config.limits), ..applicant.edit };
-    let derived = derive(schema, None, edit, visit.now, app.random())?;
+    let derived = derive(schema, None, &edit, visit.now, app.random())?;
     let identity = derived.snapshot();
     let identity_id = identity.identity.id;
 

@@ -241,8 +241,8 @@ struct Decided {
     terms: Terms,
 }
 
-/// Writes the change and everything that belongs to it in one commit. When somebody else was faster, it is written on top of
-/// theirs; where theirs touched what this one was decided on, it is decided anew, from the submit to the gate.
+/// Writes the change and everything that belongs to it in one commit. When somebody else was faster, it is decided anew on top
+/// of theirs, from the submit to the gate.
 async fn commit(
     submit: &Submit<'_>,
     flow: &mut Flow<Settings>,
@@ -251,7 +251,6 @@ async fn commit(
     mut decided: Decided,
 ) -> Result<Saved, Refusal> {
     let Submit { app, visit, active, method, .. } = *submit;
-    let mut memory = flow.memory.clone();
     let mut attempt = 1;
     loop {
         let raised = raise(&active.session, &decided.change.proofs, visit.now);
@@ -260,7 +259,7 @@ async fn commit(
         if let (Some(after), Some(raised)) = (&mut afterwards.session, &raised) {
             after.session = raised.clone();
         }
-        let derived = derive(schema, Some(&before), decided.change.edit.clone(), visit.now, app.random())?;
+        let derived = derive(schema, Some(&before), &decided.change.edit, visit.now, app.random())?;
         // Demanded again on what will really be written: a hook, or another request, may have made more of it.
         let admission = if derived.touches_protected() {
             gate::admit(app, visit, active, flow, Operation::EditProtectedTraits, &before.factors()).await?
@@ -302,13 +301,10 @@ async fn commit(
                 attempt += 1;
                 *flow = find(app, flow.id).await?;
                 before = self::identity(app, active).await?.0;
-                if flow.memory != memory || derived.rebase(&before).is_none() {
-                    let (Proposal::Apply(change), terms) = decide(submit, flow, &before, schema).await? else {
-                        return Err(beaten().into());
-                    };
-                    decided = Decided { change: *change, terms };
-                    memory = flow.memory.clone();
-                }
+                let (Proposal::Apply(change), terms) = decide(submit, flow, &before, schema).await? else {
+                    return Err(beaten().into());
+                };
+                decided = Decided { change: *change, terms };
             }
             Err(StoreError::Refused(Guarded::VersionConflict)) => return Err(beaten().into()),
             // The session was ended, or raised by another request, while this one was worked out.

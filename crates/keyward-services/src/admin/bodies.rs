@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::credentials::{self, GivenCredentials};
 use super::{Refused, bad_request};
-use crate::derive::{AddressState, MAX_EXTERNAL_ID};
+use crate::derive::{AddressState, is_external_id};
 
 const KEYS: [&str; 11] = [
     "schema_id",
@@ -94,8 +94,8 @@ impl GivenIdentity {
         check_region(given.region.as_deref())?;
         given.region = given.region.filter(|region| !region.is_empty());
         given.schema_id = given.schema_id.filter(|id| !id.is_empty());
-        if given.external_id.as_ref().is_some_and(|id| id.chars().count() > MAX_EXTERNAL_ID) {
-            return Err(bad_request("The external id may have at most 64 characters."));
+        if given.external_id.as_deref().is_some_and(|id| !id.is_empty() && !is_external_id(id)) {
+            return Err(bad_request("The external id may have at most 64 characters, and no zero character."));
         }
         Ok(given)
     }

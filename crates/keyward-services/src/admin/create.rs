@@ -168,7 +168,7 @@ async fn made(app: &App, given: GivenIdentity) -> Result<Derived, Refused> {
         edit.credentials = credentials.prepare(app).await?.edits(None, now)?;
     }
     edit.bounds = Bounds::IMPORT;
-    derive(schema, None, edit, now, app.random()).map_err(|errors| invalid(&errors))
+    derive(schema, None, &edit, now, app.random()).map_err(|errors| invalid(&errors))
 }
 
 fn write(app: &App, client: &Client, derived: &Derived, batch: &mut Batch) {

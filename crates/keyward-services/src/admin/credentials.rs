@@ -1,5 +1,5 @@
 //! Credentials that operators bring along, turned into the form in which they are stored (contract: admin 10.3, 12.3).
-//! Create, replace, patch and batch pass everything through [`config`] on its way in and [`shown`] on its way out.
+//! Create, replace, patch and batch read them here, and pass everything through [`shown`] on its way out.
 //! Knows the wire's forms and how an import joins what is there; rows and identifiers of traits are the writer's business.
 
 use base64::Engine as _;
@@ -199,7 +199,7 @@ impl GivenCredentials {
         let stored = |kind| before.and_then(|before| before.credential(kind)).map(|row| &row.config);
         let mut edits = Vec::new();
         let mut put = |kind, (config, identifiers): (Value, Option<Vec<String>>)| {
-            edits.push(CredentialEdit::Put { kind, config: self::config(kind, config), identifiers });
+            edits.push(CredentialEdit::Put { kind, config, identifiers });
         };
         if let Some(given) = given(self.totp.as_ref()) {
             put(CredentialType::Totp, (totp(given)?, None));
@@ -234,7 +234,7 @@ impl Prepared {
         let mut edits = self.given.others(before, now)?;
         if let Some(config) = &self.password {
             let kind = CredentialType::Password;
-            edits.push(CredentialEdit::Put { kind, config: self::config(kind, config.clone()), identifiers: None });
+            edits.push(CredentialEdit::Put { kind, config: config.clone(), identifiers: None });
         }
         Ok(edits)
     }
@@ -244,12 +244,7 @@ fn given<C>(credential: Option<&Given<C>>) -> Option<&C> {
     credential.and_then(|given| given.config.as_ref())
 }
 
-/// The config as the row holds it: the one place where everything that operators bring passes on its way to the database.
-pub(super) const fn config(_kind: CredentialType, config: Value) -> Value {
-    config
-}
-
-/// The config as the admin API shows it: the way back of [`config`]. Tokens of providers are none of an operator's business
+/// The config as the admin API shows it. Tokens of providers are none of an operator's business
 /// unless they were stored in clear.
 pub(super) fn shown(kind: CredentialType, config: &Value) -> Value {
     let mut config = config.clone();
@@ -398,5 +393,5 @@ pub(super) fn patched(
     if kind == CredentialType::Password && config.as_object().is_none_or(Map::is_empty) && before.credential(kind).is_some() {
         return Ok(CredentialEdit::Drop(kind));
     }
-    Ok(CredentialEdit::Put { kind, config: self::config(kind, config), identifiers })
+    Ok(CredentialEdit::Put { kind, config, identifiers })
 }

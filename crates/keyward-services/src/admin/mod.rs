@@ -79,7 +79,7 @@ async fn change(
         let edit = IdentityEdit { bounds: Bounds::IMPORT, ..edit_of(&before)? };
         let schema = find_schema(app, edit.schema_id.as_deref().unwrap_or(&before.identity.schema_id))?;
         let now = app.now();
-        let derived = derive(schema, Some(&before), edit, now, app.random()).map_err(|errors| invalid(&errors))?;
+        let derived = derive(schema, Some(&before), &edit, now, app.random()).map_err(|errors| invalid(&errors))?;
         let mut batch = Batch::new();
         derived.write(&mut batch);
         let kinds = changed_credentials(&derived);

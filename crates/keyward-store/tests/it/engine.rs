@@ -8,7 +8,7 @@ use keyward_store::{
     StoreError, params, statements,
 };
 
-use crate::support::{NOW, Trial, credential, id, on_each_database, person, session, token_hash};
+use crate::support::{NOW, Trial, credential, event, id, on_each_database, person, session, token_hash};
 
 on_each_database!(
     every_statement_is_understood,
@@ -99,24 +99,6 @@ async fn stand(store: &Store, ids: &Ids) -> Stand {
         grant: store.find_unused_grant(ids.flow, ids.session, NOW).await.unwrap(),
         error: store.find_error(ids.error).await.unwrap(),
         events: store.list_audit_events(None, None, 100).await.unwrap(),
-    }
-}
-
-fn event() -> AuditEvent {
-    AuditEvent {
-        id: id(),
-        at: NOW,
-        kind: "settings".into(),
-        result: "success".into(),
-        identity_id: None,
-        session_id_hash: None,
-        flow_id: None,
-        method: None,
-        client_ip: None,
-        user_agent: None,
-        request_id: None,
-        reason: None,
-        details: "{}".into(),
     }
 }
 

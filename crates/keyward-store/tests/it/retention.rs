@@ -5,7 +5,7 @@ use keyward_store::{
     AuditEvent, Batch, ContainerRow, ErrorRow, Expect, FlowRow, FromRow, GrantRow, Row, Sql, Stale, Store, StoreError, params,
 };
 
-use crate::support::{NOW, Trial, credential, id, on_each_database, person, session, token_hash};
+use crate::support::{NOW, Trial, credential, event, id, on_each_database, person, session, token_hash};
 
 on_each_database!(every_table_loses_its_oldest_rows_first, two_nodes_share_the_work, what_is_not_over_stays);
 
@@ -95,21 +95,7 @@ async fn fill(store: &Store, hours: &[i64]) {
         let error: ErrorId = id();
         batch.insert_error(&ErrorRow { id: error, error: "{}".into(), created_at: over, updated_at: over });
         batch.push(&ATTEMPT, params![error.0.as_bytes().as_slice(), b"lane".as_slice(), over], Expect::Any);
-        batch.insert_audit_event(&AuditEvent {
-            id: id(),
-            at: over,
-            kind: "login_succeeded".into(),
-            result: "ok".into(),
-            identity_id: Some(owner.id),
-            session_id_hash: None,
-            flow_id: None,
-            method: None,
-            client_ip: None,
-            user_agent: None,
-            request_id: None,
-            reason: None,
-            details: "{}".into(),
-        });
+        batch.insert_audit_event(&AuditEvent { at: over, ..event() });
     }
     store.commit(batch).await.unwrap();
 }

@@ -11,7 +11,7 @@ use keyward_model::{
     Aal, AddressStatus, AuthMethod, Credential, CredentialType, Device, Identity, IdentityState, RecoveryAddress, Session, Span,
     Time, VerifiableAddress, Via,
 };
-use keyward_store::Store;
+use keyward_store::{AuditEvent, Store};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -218,4 +218,23 @@ pub(crate) fn token_hash() -> [u8; 32] {
     let mut hash = [7; 32];
     hash[..8].copy_from_slice(&next().to_be_bytes());
     hash
+}
+
+/// An entry of the audit log, about nobody.
+pub(crate) fn event() -> AuditEvent {
+    AuditEvent {
+        id: id(),
+        at: NOW,
+        kind: "settings".into(),
+        result: "success".into(),
+        identity_id: None,
+        session_id_hash: None,
+        flow_id: None,
+        method: None,
+        client_ip: None,
+        user_agent: None,
+        request_id: None,
+        reason: None,
+        details: "{}".into(),
+    }
 }

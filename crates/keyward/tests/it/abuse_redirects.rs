@@ -156,7 +156,7 @@ fn lie<'a>(person: &'a Actor, path: &str) -> Call<'a> {
 }
 
 /// Whatever a proxy or client claims, addresses that people are sent to come from the configuration.
-// cases: AC-54
+// Towards AC-54, which is about mail.
 #[flow_test(sqlite)]
 async fn forwarded_headers_do_not_shape_addresses(t: Trial) {
     let ada = t.signed_up(ADA).await;
@@ -188,7 +188,7 @@ async fn forwarded_headers_do_not_shape_addresses(t: Trial) {
     }
 }
 
-// cases: AC-54
+// Towards AC-54, which is about mail.
 #[flow_test(api, spa, sqlite, config = json!({ "serve": { "trusted_proxies": ["203.0.113.0/24"] } }))]
 async fn strangers_are_not_believed_at_all(t: Trial) {
     let nobody = t.person();

@@ -242,7 +242,7 @@ impl<'a> Person<'a> {
         let before = self.t.snapshot(self.id).await;
         let schema = &app.schemas.get("person").expect("the schema of people").schema;
         let edit = IdentityEdit { credentials: vec![edit], ..IdentityEdit::default() };
-        let derived = derive(schema, Some(&before), edit, self.t.now(), app.random()).expect("an edit that fits");
+        let derived = derive(schema, Some(&before), &edit, self.t.now(), app.random()).expect("an edit that fits");
         let mut batch = Batch::new();
         derived.write(&mut batch);
         self.t.store().commit(batch).await.expect("an edit that is stored");

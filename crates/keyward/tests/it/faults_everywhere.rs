@@ -189,6 +189,7 @@ async fn a_profile(t: Trial) {
     let places = all_or_nothing(&t, Some(&flow), async || outcome(ada.submit(&flow, fields.clone()).await)).await;
     assert!(places > 5, "only {places} places could fail");
     assert_eq!(ada.whoami().await["identity"]["traits"], traits);
+    assert_eq!(ada.refetch(&flow).await.value("traits.email"), "lovelace@example.org");
     t.person().sign_in("lovelace@example.org", PASSWORD).await.done();
 }
 

@@ -54,8 +54,10 @@ async fn enrolling_raises_the_session_and_hands_out_backup_codes(t: Trial) {
     let flow = ada.init("settings", "").await;
     assert!(flow.node("totp_qr")["attributes"]["src"].as_str().unwrap().starts_with("data:image/png;base64,"));
     assert_eq!(flow.names().iter().filter(|name| name.starts_with("lookup_secret")).count(), 1);
-    let (_, backup) = enrol(&t, &ada).await;
+    let saved = ada.submit(&flow, json!({ "method": "totp", "totp_code": code(&key(&flow), &t) })).await.saved();
+    let backup = codes(&saved);
     assert_eq!(backup.len(), 12);
+    assert!(saved.find("lookup_secret_disable").is_some() && saved.find("lookup_secret_regenerate").is_some(), "S-80");
 
     let session = ada.whoami().await;
     assert_eq!(session["authenticator_assurance_level"], "aal2");
@@ -76,7 +78,7 @@ async fn a_wrong_code_enrols_nothing_and_the_key_stays(t: Trial) {
     let ada = t.signed_up(EMAIL).await;
     let flow = ada.init("settings", "").await;
     let shown = key(&flow);
-    for (typed, message) in [("000000", 4_000_008), ("12", 4_000_008), ("", 4_000_002)] {
+    for (typed, message) in [("12", 4_000_008), ("", 4_000_002)] {
         let form = ada.submit(&flow, json!({ "method": "totp", "totp_code": typed })).await.form();
         assert_eq!(form.messages_at("totp_code"), [message], "{typed:?}");
         assert_eq!(key(&form).base32(), shown.base32());
@@ -126,7 +128,7 @@ async fn a_backup_code_signs_in_once(t: Trial) {
     }
 }
 
-// cases: S-8, S-9, S-10, S-79, L-20, L-21
+// cases: S-8, S-79
 #[flow_test(config = enabled())]
 async fn one_factor_is_not_enough_for_settings(t: Trial) {
     let ada = t.signed_up(EMAIL).await;
@@ -144,7 +146,7 @@ async fn one_factor_is_not_enough_for_settings(t: Trial) {
     }
 }
 
-// cases: AC-01, AC-02, AC-03
+// cases: AC-02, AC-03
 #[flow_test(config = json!({
     "session": { "whoami": { "required_aal": "aal1" } },
     "selfservice": {
@@ -187,7 +189,7 @@ async fn removing_the_app_takes_its_backup_codes_along(t: Trial) {
     t.person().sign_in(EMAIL, PASSWORD).await.done();
 }
 
-// cases: S-80, S-81, S-83, S-84, S-85, S-86, S-133, S-134
+// cases: S-80, S-81, S-83, S-85, S-86, S-133
 #[flow_test(config = enabled())]
 async fn codes_of_ones_own_are_made_confirmed_shown_and_removed(t: Trial) {
     let ada = t.signed_up(EMAIL).await;
@@ -199,7 +201,10 @@ async fn codes_of_ones_own_are_made_confirmed_shown_and_removed(t: Trial) {
     assert_eq!((first.len(), preview.state().as_str()), (12, "show_form"));
     assert_eq!(ada.whoami().await["authenticator_assurance_level"], "aal1", "a preview is no factor");
     ada.submit(&flow, json!({ "lookup_secret_confirm": true })).await.saved();
-    assert_eq!(ada.whoami().await["authenticator_assurance_level"], "aal2");
+    let session = ada.whoami().await;
+    assert_eq!(session["authenticator_assurance_level"], "aal2");
+    assert_eq!(session["authentication_methods"][1]["method"], "lookup_secret");
+    assert_eq!(ada.submit(&flow, json!({ "lookup_secret_confirm": true })).await.form().messages(), [4_000_001], "nothing waits");
 
     let phone = t.person();
     phone.sign_in(EMAIL, PASSWORD).await;
@@ -211,8 +216,55 @@ async fn codes_of_ones_own_are_made_confirmed_shown_and_removed(t: Trial) {
     assert_eq!(codes(&shown).len(), 11, "the used one is marked");
     ada.submit(&flow, json!({ "lookup_secret_disable": true })).await.saved();
     t.person().sign_in(EMAIL, PASSWORD).await.done();
-    let again = ada.init("settings", "").await;
-    ada.submit(&again, json!({ "lookup_secret_disable": true })).await.saved();
+    // Who has none may say so as well, and proves nothing by it.
+    let bob = t.signed_up("bob@example.org").await;
+    let flow = bob.init("settings", "").await;
+    bob.submit(&flow, json!({ "lookup_secret_disable": true })).await.saved();
+    assert_eq!(bob.whoami().await["authenticator_assurance_level"], "aal1");
+}
+
+// cases: S-84, S-134
+#[flow_test(config = enabled())]
+async fn old_codes_sign_in_until_new_ones_are_confirmed_and_never_after(t: Trial) {
+    let ada = t.signed_up(EMAIL).await;
+    let (_, old) = enrol(&t, &ada).await;
+    let flow = ada.init("settings", "").await;
+    ada.submit(&flow, json!({ "lookup_secret_reveal": true })).await;
+    ada.submit(&flow, json!({ "lookup_secret_regenerate": true })).await;
+    let fresh = codes(&ada.refetch(&flow).await);
+    let lookup = |code: &String| json!({ "method": "lookup_secret", "lookup_secret": code });
+    let phone = first_step(&t, EMAIL).await;
+    assert_eq!(step_up(&phone, lookup(&fresh[0])).await.form().messages(), [4_000_016], "not yet");
+    step_up(&phone, lookup(&old[0])).await.done();
+
+    ada.submit(&flow, json!({ "lookup_secret_confirm": true })).await.saved();
+    let tablet = first_step(&t, EMAIL).await;
+    assert_eq!(step_up(&tablet, lookup(&old[1])).await.form().messages(), [4_000_016], "no more");
+    step_up(&tablet, lookup(&fresh[0])).await.done();
+}
+
+// cases: AC-01
+#[flow_test(config = json!({
+    "session": { "whoami": { "required_aal": "aal1" } },
+    "selfservice": {
+        "flows": { "settings": { "required_aal": "aal1" } },
+        "methods": { "totp": { "enabled": true }, "webauthn": { "enabled": true, "config": { "rp": { "id": "localhost", "display_name": "Test", "origins": ["http://localhost"] } } } },
+    },
+}))]
+async fn an_app_is_not_enrolled_beside_a_security_key_by_one_factor(t: Trial) {
+    let keys = json!([{ "id": "AQ==", "public_key": "AAECAw==", "display_name": "key", "is_passwordless": false }]);
+    let credentials = json!({
+        "password": { "config": { "password": PASSWORD } },
+        "webauthn": { "config": { "credentials": keys, "user_handle": "aGFuZGxl" } },
+    });
+    let body = json!({ "schema_id": "person", "traits": { "email": EMAIL }, "credentials": credentials });
+    let made = t.admin().create(&body).await;
+    let ada = first_step(&t, EMAIL).await;
+    let flow = ada.init("settings", "").await;
+    let fields = json!({ "method": "totp", "totp_code": code(&key(&flow), &t) });
+    ada.submit(&flow, fields).await.login_first("session_aal2_required");
+    let id = keyward_model::IdentityId::parse(made["id"].as_str().unwrap()).unwrap();
+    assert_eq!(t.snapshot(id).await.factors().totp, 0);
 }
 
 // cases: AC-67

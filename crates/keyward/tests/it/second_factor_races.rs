@@ -204,7 +204,7 @@ async fn counts_stay_true_while_a_code_is_used(t: Trial) {
 
 /// Two devices with the first factor only enrol at the same moment. Whoever is second is second to an identity that has a second
 /// factor, which they did not show (rule R1).
-// cases: AC-01
+// No case of its own in the list.
 #[database_test(config = {
     let mut config = crowded();
     config["selfservice"]["flows"]["settings"]["required_aal"] = json!("aal1");

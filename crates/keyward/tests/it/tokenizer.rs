@@ -5,7 +5,7 @@
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use keyward_model::Span;
-use keyward_testkit::{Actor, DatabaseKind, Trial, Value, database_test, flow_test};
+use keyward_testkit::{Actor, Trial, Value, database_test, flow_test};
 use serde_json::json;
 
 use crate::operations::process::{Folder, Server, base, flows, free_ports, keyward, plain, run, said};
@@ -228,7 +228,6 @@ async fn documents_of_the_network_are_kept_and_replaced(t: Trial) {
 // cases: L-89
 #[database_test(sqlite, config = two_templates())]
 async fn another_configuration_brings_other_templates(t: Trial) {
-    assert_eq!(t.database, DatabaseKind::Sqlite);
     let ada = t.signed_up("ada@example.org").await;
     claims(tokenized(&ada, "plain").await["tokenized"].as_str().unwrap(), &edwards());
     t.reconfigure(&templates(&json!({ "plain": { "jwks_url": key_set(&elliptic()) }, "full": null })));

@@ -66,6 +66,26 @@ async fn every_kind_of_credential_can_be_imported(t: Trial) {
 }
 
 // No case of its own in the list.
+#[database_test(config = crate::second_factor::enabled())]
+async fn imported_backup_codes_work_once(t: Trial) {
+    let mut body = person("ada@example.org");
+    let codes =
+        json!([{ "code": "Abcd-1234" }, { "code": "AQIDBAUGBwgJ" }, { "code": "used5678", "used_at": "2026-01-01T00:00:00Z" }]);
+    body["credentials"] =
+        json!({ "password": { "config": { "password": PASSWORD } }, "lookup_secret": { "config": { "codes": codes } } });
+    t.admin().create(&body).await;
+    let lookup = |code: &str| json!({ "method": "lookup_secret", "lookup_secret": code });
+    for code in ["abcd1234", "AQIDBAUGBwgJ"] {
+        let phone = crate::second_factor::first_step(&t, "ada@example.org").await;
+        crate::second_factor::step_up(&phone, lookup(code)).await.done();
+        let tablet = crate::second_factor::first_step(&t, "ada@example.org").await;
+        assert_eq!(crate::second_factor::step_up(&tablet, lookup(code)).await.form().messages(), [4_000_012], "{code}");
+    }
+    let phone = crate::second_factor::first_step(&t, "ada@example.org").await;
+    assert_eq!(crate::second_factor::step_up(&phone, lookup("used5678")).await.form().messages(), [4_000_012]);
+}
+
+// No case of its own in the list.
 #[database_test]
 async fn unusable_credentials_are_refused(t: Trial) {
     for (kind, config) in [

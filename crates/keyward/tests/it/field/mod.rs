@@ -16,8 +16,10 @@ mod traits;
 
 use keyward_model::Time;
 use keyward_services::totp::TotpKey;
-use keyward_testkit::{Actor, Call, Flow, Submitted, Trial, Value, schema_url};
+use keyward_testkit::{Actor, Call, Flow, Trial, Value, schema_url};
 use serde_json::json;
+
+use crate::second_factor::{codes as shown_codes, key as shown_key, step_up};
 
 const MARA: &str = "mara@example.org";
 
@@ -37,20 +39,8 @@ fn with_schema(traits: &Value) -> Value {
     json!({ "identity": { "schemas": [{ "id": "person", "url": schema_url(&schema) }] } })
 }
 
-/// The key that a flow shows.
-fn shown_key(flow: &Flow) -> TotpKey {
-    let base32 = flow.node("totp_secret_key")["attributes"]["text"]["text"].as_str().unwrap().to_owned();
-    TotpKey::parse(&format!("otpauth://totp/x?secret={base32}")).unwrap()
-}
-
 fn code_at(key: &TotpKey, at: Time) -> String {
     key.code_at(at).unwrap()
-}
-
-/// The backup codes that a flow shows.
-fn shown_codes(flow: &Flow) -> Vec<String> {
-    let secrets = flow.node("lookup_secret_codes")["attributes"]["text"]["context"]["secrets"].as_array().unwrap().clone();
-    secrets.iter().filter(|secret| secret["id"] == 1_050_009).map(|secret| secret["text"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Enrols an authenticator app; gives its key and the flow afterwards.
@@ -68,12 +58,6 @@ async fn make_codes(person: &Actor) -> Vec<String> {
     let codes = shown_codes(&person.refetch(&flow).await);
     person.submit(&flow, json!({ "lookup_secret_confirm": true })).await.saved();
     codes
-}
-
-/// The second step of a sign-in.
-async fn step_up(person: &Actor, fields: Value) -> Submitted {
-    let login = person.init("login", "aal=aal2").await;
-    person.submit(&login, fields).await
 }
 
 /// A form as a browser sends it, field by field and with the flow's token.

@@ -146,22 +146,6 @@ async fn totp_07_neighbouring_codes_count_at_enrolment_and_at_login(t: Trial) {
     }
 }
 
-#[database_test(config = second_factors())]
-async fn totp_07_an_older_step_than_the_last_one_never_counts(t: Trial) {
-    let mara = t.signed_up(MARA).await;
-    let (key, _) = enrol_app(&t, &mara).await;
-    t.clock().advance(Span::minutes(10));
-    let ahead = json!({ "method": "totp", "totp_code": code_at(&key, around(t.now(), 1)) });
-    let phone = t.person();
-    phone.sign_in(MARA, PASSWORD).await;
-    step_up(&phone, ahead.clone()).await.done();
-    let tablet = t.person();
-    tablet.sign_in(MARA, PASSWORD).await;
-    for late in [json!({ "method": "totp", "totp_code": code_at(&key, t.now()) }), ahead] {
-        assert_eq!(step_up(&tablet, late).await.form().messages(), [4_000_008]);
-    }
-}
-
 /// Read just before the change, sent just after it.
 #[database_test(config = second_factors())]
 async fn totp_07_a_code_survives_the_change_of_the_step(t: Trial) {

@@ -88,11 +88,14 @@ fn checking_names_every_mistake_and_starts_nothing() {
     assert!(stdout.contains("warning: ") && stdout.contains("hashers.bcrypt.cost") && stdout.contains("can be used"), "{stdout}");
     assert!(!folder.path("keyward.sqlite").exists(), "no database is made");
 
-    let bad = folder.write("bad.yml", &format!("{good}sesion: 1\nlog: {{level: loud}}\nsecrets: {{cipher: [{CANARY}]}}\n"));
+    let secrets = good.replace("[a-secret-for-tests-that-protects-nothing]", &format!("[{CANARY}]"));
+    let bad = folder.write("bad.yml", &format!("{secrets}sesion: 1\nlog: {{level: loud}}\n"));
     let output = run(&folder, &["config", "check", "-c", bad.to_str().unwrap()]);
     let stderr = said(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr.contains("written twice") || stderr.contains("bad.yml:"), "{stderr}");
+    for mistake in ["sesion", "log.level", "secrets."] {
+        assert!(stderr.lines().any(|line| line.contains("bad.yml:") && line.contains(mistake)), "{mistake}: {stderr}");
+    }
     assert!(!stderr.contains(CANARY), "{stderr}");
 
     let schema = folder.write("schema.yml", &good.replace("base64://", "base64://e30="));

@@ -128,6 +128,9 @@ struct Judge<'a> {
     faults: Vec<String>,
 }
 
+/// Where the schema of every error is kept.
+const ERRORS: u16 = 0;
+
 impl<'a> Judge<'a> {
     fn new(t: &Trial, document: &Value, operations: &'a [Operation]) -> Self {
         let components = strict(&document["components"]);
@@ -135,7 +138,8 @@ impl<'a> Judge<'a> {
         for (number, operation) in operations.iter().enumerate() {
             for (status, answer) in operation.document["responses"].as_object().unwrap() {
                 let Some(schema) = answer["content"].get("application/json").map(|media| &media["schema"]) else { continue };
-                let Ok(status) = status.parse() else { continue };
+                // What stands for all the rest is the form of errors.
+                let status = if status == "default" { ERRORS } else { status.parse().expect("a status") };
                 let schema = json!({ "allOf": [schema], "components": components });
                 let validator =
                     jsonschema::draft202012::new(&schema).unwrap_or_else(|error| panic!("{}: {error}", operation.name));
@@ -182,6 +186,7 @@ impl<'a> Judge<'a> {
                 } else {
                     let envelope = body["error"]["code"] == answer.status && body["error"]["message"].is_string();
                     demand(envelope, "this is not the envelope")?;
+                    self.validate(request, ERRORS, &body)?;
                 }
             }
             400..500 => {

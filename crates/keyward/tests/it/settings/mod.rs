@@ -1,7 +1,6 @@
 //! The settings flow.
 
 mod continuity;
-mod faults;
 mod fetching;
 mod password;
 mod password_more;
