@@ -4,6 +4,7 @@
 
 use std::fmt::{self, Write as _};
 
+use keyward_model::hex;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -50,10 +51,7 @@ impl Effective {
     pub fn fingerprint(&self) -> String {
         let mut text = String::new();
         canonical(&self.0, &mut text);
-        Sha256::digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        hex(&Sha256::digest(text.as_bytes()))
     }
 
     /// The configuration with every secret replaced by `***`: those of the key table, user names and passwords in addresses,

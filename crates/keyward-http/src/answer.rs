@@ -4,9 +4,10 @@
 //! The only place that names a status for a self-service flow; `answer.golden` pins the whole table.
 
 use http::StatusCode;
-use keyward_model::{Aal, ContinueWith, FlowId, FlowType, IdentityId, Problem, Time};
+use keyward_model::{Aal, ContinueWith, CredentialType, FlowId, FlowType, IdentityId, Problem, Time};
 use keyward_selfservice::outcome::{IssuedSession, Outcome, Registered, Saved, SignedIn};
 use keyward_selfservice::view::{LoginView, RegistrationView, SettingsView};
+use keyward_services::admin::Refused;
 use serde::Serialize;
 
 use crate::envelope::{Failure, csrf_details};
@@ -101,9 +102,17 @@ pub(crate) fn answer(addresses: &Addresses, scene: Scene<'_>, said: Result<Said,
     }
 }
 
-/// How a refusal is told that concerns one part of a request.
-pub(crate) fn told(addresses: &Addresses, now: Time, problem: &Problem) -> Failure {
-    failure(addresses, Kind::Settings, Step::Submit, false, now, problem)
+/// How a refusal is told to an operator, of a request or of one part of it.
+pub(crate) fn told(addresses: &Addresses, now: Time, refused: &Refused) -> Failure {
+    match refused {
+        Refused::Problem(problem) => failure(addresses, Kind::Settings, Step::Submit, false, now, problem),
+        Refused::UnknownKey(message) => Failure { message: Some(message.clone()), ..Failure::bare(StatusCode::BAD_REQUEST) },
+        Refused::Taken(taken) => {
+            let failure = Failure::new(StatusCode::CONFLICT, taken.reason).detail("conflict", taken.what);
+            let types: Vec<_> = taken.credential_types.iter().copied().map(CredentialType::as_str).collect();
+            if types.is_empty() { failure } else { failure.detail("credential_types", types) }
+        }
+    }
 }
 
 /// The answer to a request that is not about a flow: JSON, or the error page for browsers that navigate.

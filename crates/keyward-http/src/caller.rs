@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use axum::response::Response;
 use http::header::{AsHeaderName, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
-use keyward_model::{FlowId, FlowType, Lang, Problem, Time};
+use keyward_model::{FlowId, FlowType, Lang, Problem, Time, hex};
 use keyward_selfservice::{Client, Guard, Visit};
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::continuity::Held;
@@ -351,12 +351,4 @@ impl Call {
         reply.bind_session(app, site, self.token.as_ref(), self.conflict, caller.now);
         reply.send(caller).await
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -83,16 +83,20 @@ fn write_token(offset: u64) -> String {
 }
 
 fn link(path: &str, query: &Query, page: u64, size: u64, relation: &str) -> String {
+    let (token, size) = (write_token(page.saturating_mul(size)), size.to_string());
+    let place = [("page", page.to_string()), ("page_size", size.clone()), ("page_token", token), ("per_page", size)];
+    link_to(path, query, &place, relation)
+}
+
+/// One entry of a `Link` header (RFC 8288): the same request at another `place` of its list.
+pub(crate) fn link_to(path: &str, query: &Query, place: &[(&str, String)], relation: &str) -> String {
     let mut pairs: Vec<(&str, String)> = query
         .pairs()
-        .filter(|(name, _)| !matches!(*name, "page" | "page_size" | "page_token" | "per_page"))
+        .filter(|(name, value)| !value.is_empty() && !matches!(*name, "page" | "per_page" | "page_size" | "page_token"))
         .map(|(name, value)| (name, value.to_owned()))
         .collect();
-    pairs.push(("page", page.to_string()));
-    pairs.push(("page_size", size.to_string()));
-    pairs.push(("page_token", write_token(page.saturating_mul(size))));
-    pairs.push(("per_page", size.to_string()));
-    pairs.sort();
+    pairs.extend(place.iter().cloned());
+    pairs.sort_by_key(|(name, _)| *name);
     let text = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     format!("<{path}?{text}>; rel=\"{relation}\"")
 }

@@ -41,14 +41,19 @@ impl dyn Random {
 
     /// `length` characters of `[A-Za-z0-9]`, each equally likely (5.95 bits a character).
     pub fn alphanumeric(&self, length: usize) -> String {
+        self.letters(ALPHANUMERIC, length)
+    }
+
+    /// `length` characters of an ASCII alphabet of at most 256, each equally likely.
+    pub fn letters(&self, alphabet: &[u8], length: usize) -> String {
+        // What lies above the largest multiple of the alphabet's size in a byte would favour the first letters.
+        let limit = 256 - 256 % alphabet.len();
         let mut text = String::with_capacity(length);
         let mut buffer = [0; 64];
         while text.len() < length {
             self.fill(&mut buffer);
-            // 248 is the largest multiple of 62 in a byte: what lies above would favour the first letters.
-            for byte in buffer.iter().filter(|byte| **byte < 248).take(length - text.len()) {
-                text.push(char::from(ALPHANUMERIC[usize::from(byte % 62)]));
-            }
+            let drawn = buffer.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < limit);
+            text.extend(drawn.take(length - text.len()).map(|byte| char::from(alphabet[byte % alphabet.len()])));
         }
         text
     }

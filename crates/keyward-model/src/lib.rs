@@ -6,6 +6,7 @@ mod demand;
 mod factors;
 mod flow;
 mod form;
+mod hex;
 mod id;
 mod identifier;
 mod identity;
@@ -26,6 +27,7 @@ pub use flow::{
     RegistrationExtra, Settings, SettingsExtra, SettingsState,
 };
 pub use form::{Field, Form, FormError, FormErrors};
+pub use hex::hex;
 pub use id::{AddressId, ContainerId, CredentialId, DeviceId, ErrorId, EventId, FlowId, GrantId, IdentityId, SessionId};
 pub use identifier::{IdentifierKind, canonical_identifier, is_email_address, login_candidates, trim_identifier};
 pub use identity::{

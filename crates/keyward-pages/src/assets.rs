@@ -2,7 +2,6 @@
 //! The HTTP floor serves them under [`ASSET_DIRECTORY`] and may mark them immutable (RFC 8246).
 //! Pages link to them by name; nothing else is served from here.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
@@ -30,10 +29,7 @@ struct Named {
 
 impl Named {
     fn new(stem: &str, extension: &str, content_type: &'static str, bytes: &'static [u8]) -> Self {
-        let mut hash = String::with_capacity(16);
-        for byte in Sha256::digest(bytes).iter().take(8) {
-            let _ = write!(hash, "{byte:02x}");
-        }
+        let hash = keyward_model::hex(&Sha256::digest(bytes)[..8]);
         Self { name: format!("{stem}.{hash}.{extension}"), hash, content_type, bytes }
     }
 }

@@ -60,15 +60,7 @@ pub fn generate(random: &dyn Random) -> Vec<Secret<String>> {
     const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     let mut codes = Vec::with_capacity(SET);
     while codes.len() < SET {
-        let mut code = String::with_capacity(LENGTH);
-        while code.len() < LENGTH {
-            let [byte]: [u8; 1] = random.bytes();
-            // 252 is the largest multiple of 36 in a byte: what lies above would favour the first letters.
-            if byte < 252 {
-                code.push(char::from(LETTERS[usize::from(byte % 36)]));
-            }
-        }
-        let code = Secret::new(code);
+        let code = Secret::new(random.letters(LETTERS, LENGTH));
         if !codes.contains(&code) {
             codes.push(code);
         }
@@ -162,15 +154,16 @@ mod tests {
 
     #[test]
     fn a_set_has_twelve_different_codes_and_each_is_found_however_it_is_typed() {
-        struct Counting(std::sync::atomic::AtomicU8);
+        struct Counting(std::sync::atomic::AtomicU32);
         impl Random for Counting {
             fn fill(&self, buffer: &mut [u8]) {
                 for byte in buffer {
-                    *byte = self.0.fetch_add(7, std::sync::atomic::Ordering::Relaxed);
+                    let number = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    *byte = number.wrapping_mul(2_654_435_761).to_be_bytes()[0];
                 }
             }
         }
-        let random = Counting(std::sync::atomic::AtomicU8::new(0));
+        let random = Counting(std::sync::atomic::AtomicU32::new(0));
         let codes = generate(&random);
         assert_eq!(codes.len(), SET);
         let mut set = LookupCodes::fresh(codes, Some(IssuedWith::Totp));

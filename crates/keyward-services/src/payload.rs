@@ -154,14 +154,6 @@ impl Payload {
         }
     }
 
-    /// Whether a key stands at the top level, whatever its value.
-    pub fn has(&self, name: &str) -> bool {
-        match &self.fields {
-            Fields::Json(map) => map.contains_key(name),
-            Fields::Pairs(pairs) => pairs.iter().any(|(key, _)| key == name),
-        }
-    }
-
     fn find(&self, name: &str) -> Found<'_> {
         match &self.fields {
             Fields::Json(map) => match map.get(name) {

@@ -86,11 +86,6 @@ impl Keyring {
         let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| OpenError::Malformed)?;
         self.open(purpose, place, &sealed)
     }
-
-    /// Whether a value was sealed under an older key than the current one and should be sealed anew when convenient.
-    pub fn is_outdated(&self, purpose: KeyUse, sealed: &[u8]) -> bool {
-        key_id(sealed).is_ok_and(|id| id != self.current(purpose).id)
-    }
 }
 
 /// Seals `plain` under a random key that exists nowhere else: whoever has only the sealed bytes can never open them.
@@ -203,14 +198,11 @@ mod tests {
         ];
         for (sealer, row) in rings.iter().zip(expected) {
             let sealed = sealer.seal(KeyUse::FlowMemory, HERE, b"memory", &random);
-            assert!(!sealer.is_outdated(KeyUse::FlowMemory, &sealed));
             for (opener, opens) in rings.iter().zip(row) {
                 let wanted = if opens { Ok(b"memory".to_vec()) } else { Err(OpenError::UnknownKey) };
                 assert_eq!(open(opener, &sealed), wanted);
             }
         }
-        let old = rings[0].seal(KeyUse::FlowMemory, HERE, b"memory", &random);
-        assert!(rings[2].is_outdated(KeyUse::FlowMemory, &old));
     }
 
     #[test]

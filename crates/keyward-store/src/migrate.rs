@@ -2,8 +2,7 @@
 //! The command line calls it; a database in memory migrates itself when it is opened.
 //! Several nodes may start at once: a lock row lets one of them work, since not every relative of PostgreSQL has advisory locks.
 
-use std::fmt::Write as _;
-
+use keyward_model::hex;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
@@ -43,10 +42,7 @@ const RECORD: &str = "INSERT INTO keyward_migrations (id, name, checksum) VALUES
 
 /// SHA-256 of a script, in hex.
 fn checksum(script: &str) -> String {
-    Sha256::digest(script.as_bytes()).iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(&Sha256::digest(script.as_bytes()))
 }
 
 /// Compares what was applied with what this program would apply.

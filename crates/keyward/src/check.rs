@@ -12,7 +12,7 @@ use keyward_store::Store;
 
 use crate::reload::complete_secrets;
 use crate::system::{SystemClock, SystemRandom};
-use crate::{Failure, cli, serve};
+use crate::{Failure, block_on, cli, serve};
 
 /// `keyward config check`: every mistake ends it with exit code 1, warnings do not.
 pub(crate) fn check(arguments: &cli::ConfigCheck) -> Result<(), Failure> {
@@ -28,11 +28,7 @@ pub(crate) fn check(arguments: &cli::ConfigCheck) -> Result<(), Failure> {
             TlsKeys::load(tls.clone()).map_err(|error| Failure::new(&format!("serve.{which}.tls"), &error))?;
         }
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new("cannot start the runtime", &error))?;
-    runtime.block_on(async {
+    block_on(async {
         // Schemas, keys and hash parameters are judged by building with them; no database of the configuration is touched.
         let store = Store::open("memory").await.map_err(|error| Failure::new("cannot make a database in memory", &error))?;
         App::build(config, store, Arc::new(SystemClock), Arc::new(SystemRandom), serve::cores())

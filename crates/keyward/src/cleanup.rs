@@ -10,7 +10,7 @@ use keyward_model::{Clock as _, Random, Span, Time};
 use keyward_store::{Stale, Store, StoreError};
 
 use crate::system::SystemClock;
-use crate::{Failure, cli, migrate, serve};
+use crate::{Failure, block_on, cli, migrate, serve};
 
 /// Stored errors are for a page that is read at once.
 const ERRORS_STAY: Span = Span::hours(7 * 24);
@@ -102,11 +102,7 @@ pub(crate) fn run(arguments: &cli::CleanupSql) -> Result<(), Failure> {
         None => Some(Span::hours(365 * 24)),
     };
     let rules = Cleanup { enabled: true, batch_size: arguments.batch_size, sleep: Span::ZERO, older_than, audit_retention };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new("cannot start the runtime", &error))?;
-    runtime.block_on(async {
+    block_on(async {
         let store = Store::open(&dsn).await.map_err(|error| Failure::new("cannot open the database", &error))?;
         let pending = store.pending_migrations().await.map_err(|error| Failure::new("cannot look at the database", &error))?;
         if !pending.is_empty() {

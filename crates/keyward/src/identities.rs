@@ -9,19 +9,15 @@ use keyward_services::schema::IdentitySchema;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::Failure;
 use crate::identities_arguments::{Format, Get, Identities, List, Remote, Validate};
 use crate::identities_client::{Client, segment};
 use crate::identities_import;
 use crate::identities_rows::{self, Row};
+use crate::{Failure, block_on};
 
 /// Runs one of the commands.
 pub(crate) fn run(what: Identities) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new("cannot start the runtime", &error))?;
-    runtime.block_on(async {
+    block_on(async {
         match what {
             Identities::Get(arguments) => get(&arguments).await,
             Identities::List(arguments) => list(&arguments).await,

@@ -57,6 +57,12 @@ fn main() -> ExitCode {
     }
 }
 
+/// Does the work of a command that serves nobody, on one thread.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new("cannot start the runtime", &error))?.block_on(work)
+}
+
 /// A sentence for the person at the terminal. The program ends with it.
 #[derive(Debug)]
 pub(crate) struct Failure(String);

@@ -7,16 +7,12 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use keyward_store::Store;
 
-use crate::{Failure, cli, serve};
+use crate::{Failure, block_on, cli, serve};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &cli::MigrateSql) -> Result<(), Failure> {
     let dsn = dsn(arguments)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new("cannot start the runtime", &error))?;
-    runtime.block_on(async {
+    block_on(async {
         let store = Store::open(&dsn).await.map_err(|error| Failure::new("cannot open the database", &error))?;
         let pending = store.pending_migrations().await.map_err(|error| Failure::new("cannot look at the database", &error))?;
         if pending.is_empty() {

@@ -2,12 +2,12 @@
 //! The handler of `GET /admin/identities` reads its parameters and writes its answer here.
 //! Knows both paginations; what an identity is stands below.
 
+use crate::pagination::link_to;
 use http::StatusCode;
 use http::header::LINK;
 use keyward_model::{CredentialType, IdentityId, Problem};
 use keyward_services::admin::{Filter, ListQuery, ListedIdentities};
 use serde_json::Value;
-use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::{bad, identity_id};
@@ -114,15 +114,7 @@ fn legacy_links(query: &Query, offset: u32, limit: u32, total: u64) -> String {
 }
 
 fn link(query: &Query, page: &[(&str, String)], relation: &str) -> String {
-    let mut pairs: Vec<(&str, String)> = query
-        .pairs()
-        .filter(|(name, value)| !value.is_empty() && !matches!(*name, "page" | "per_page" | "page_size" | "page_token"))
-        .map(|(name, value)| (name, value.to_owned()))
-        .collect();
-    pairs.extend(page.iter().cloned());
-    pairs.sort_by_key(|(name, _)| *name);
-    let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    format!("<{PATH}?{text}>; rel=\"{relation}\"")
+    link_to(PATH, query, page, relation)
 }
 
 #[cfg(test)]

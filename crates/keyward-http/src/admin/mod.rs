@@ -12,10 +12,9 @@ mod sessions;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use http::StatusCode;
-use keyward_model::{CredentialType, IdentityId, Problem};
+use keyward_model::{IdentityId, Problem};
 use keyward_services::admin::Refused;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::answer;
 use crate::body;
@@ -52,15 +51,7 @@ async fn answer(caller: &Caller, outcome: Result<Reply, Refused>) -> Response {
 
 /// How a refusal is told.
 fn told(caller: &Caller, refused: &Refused) -> Failure {
-    match refused {
-        Refused::Problem(problem) => answer::told(&caller.site().addresses, caller.now, problem),
-        Refused::UnknownKey(message) => Failure { message: Some(message.clone()), ..Failure::bare(StatusCode::BAD_REQUEST) },
-        Refused::Taken(taken) => {
-            let failure = Failure::new(StatusCode::CONFLICT, taken.reason).detail("conflict", taken.what);
-            let types: Vec<_> = taken.credential_types.iter().copied().map(CredentialType::as_str).collect();
-            if types.is_empty() { failure } else { failure.detail("credential_types", json!(types)) }
-        }
-    }
+    answer::told(&caller.site().addresses, caller.now, refused)
 }
 
 /// Reads a JSON body.

@@ -14,7 +14,6 @@ use http::header::{CONTENT_TYPE, LINK};
 use keyward_model::{IdentityId, Problem, SessionId, Time};
 use keyward_services::admin::{self, BulkAction, BulkTarget, Expand, Refused, SessionPlace};
 use serde_json::{Value, json};
-use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::{answer, bad, identity_id, json_body};
@@ -23,7 +22,7 @@ use crate::openapi::Shape::{List, Named};
 use crate::openapi::{
     ACTIVE, EXPAND, IDENTITY, Operation, PAGE, PAGE_SIZE, PAGE_TOKEN, PER_PAGE, SESSION, nothing, refuses, shows,
 };
-use crate::pagination::PageQuery;
+use crate::pagination::{PageQuery, link_to};
 use crate::public::{Called, sessions::listed};
 use crate::query::Query;
 use crate::reply::Reply;
@@ -231,12 +230,7 @@ fn read_token(token: &str) -> Option<SessionPlace> {
 
 fn link(query: &Query, size: u32, (created_at, id): SessionPlace, relation: &str) -> String {
     let token = URL_SAFE_NO_PAD.encode(format!("{}/{id}", created_at.micros()));
-    let kept = query.pairs().filter(|(name, value)| !value.is_empty() && !matches!(*name, "page_size" | "page_token"));
-    let mut pairs: Vec<(&str, String)> = kept.map(|(name, value)| (name, value.to_owned())).collect();
-    pairs.extend([("page_size", size.to_string()), ("page_token", token)]);
-    pairs.sort_by_key(|(name, _)| *name);
-    let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    format!("<{PATH}?{text}>; rel=\"{relation}\"")
+    link_to(PATH, query, &[("page_size", size.to_string()), ("page_token", token)], relation)
 }
 
 #[cfg(test)]

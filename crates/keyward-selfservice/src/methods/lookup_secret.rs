@@ -4,8 +4,8 @@
 
 use keyward_config::Config;
 use keyward_model::{
-    Aal, Attributes, AuthMethod, CredentialType, Flow, FormErrors, Group, IdentitySnapshot, InputType, Login, Message,
-    MessageKind, Meta, Node, Operation, Proof, Secret, count_factors,
+    Aal, Attributes, CredentialType, Flow, FormErrors, Group, IdentitySnapshot, InputType, Login, Message, MessageKind, Meta,
+    Node, Operation, Proof, Secret, count_factors,
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::derive::{CredentialEdit, IdentityEdit};
@@ -145,13 +145,7 @@ impl SettingsStep for Act {
                     let codes = pending(context).ok_or_else(missing)?;
                     let config = LookupCodes::fresh(codes, None).to_config(&app.keys, context.identity.identity.id, app.random());
                     let credentials = vec![CredentialEdit::Put { kind: CredentialType::LookupSecret, config, identifiers: None }];
-                    let proof = AuthMethod {
-                        method: Proof::LookupSecret,
-                        aal: Aal::Aal2,
-                        completed_at: now,
-                        provider: None,
-                        organization: None,
-                    };
+                    let proof = second_factor::proof(Proof::LookupSecret, now);
                     let events = vec![Event::done(EventKind::LookupCodesConfirmed)];
                     let edit = IdentityEdit { credentials, ..IdentityEdit::default() };
                     Ok(Change { proofs: vec![proof], events, ..Change::of(edit) }.into())
@@ -227,8 +221,7 @@ impl LoginMethod for LookupSecret {
             upkeep.consume_credential_config(row, &config, now);
             let event = Event::done(EventKind::LookupCodeUsed).identity(id).flow(context.flow.id).method("lookup_secret");
             event.detail("left", set.left().saturating_sub(1)).write(app, &context.visit.client, now, &mut upkeep);
-            let proof =
-                AuthMethod { method: Proof::LookupSecret, aal: Aal::Aal2, completed_at: now, provider: None, organization: None };
+            let proof = second_factor::proof(Proof::LookupSecret, now);
             Ok(Proven { identity, proof, upkeep, attempt })
         })
     }

@@ -2,7 +2,7 @@
 //! The methods `totp` and `lookup_secret` call it.
 //! Knows credentials by their kind and layout, nothing of forms.
 
-use keyward_model::{CredentialType, IdentityId, IdentitySnapshot, Problem};
+use keyward_model::{Aal, AuthMethod, CredentialType, IdentityId, IdentitySnapshot, Problem, Proof, Time};
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::storage_problem;
 
@@ -12,6 +12,11 @@ use super::LoginContext;
 pub(super) async fn signed_in_identity(context: &LoginContext<'_>) -> Result<IdentitySnapshot, Problem> {
     let id = context.visit.identity_id().ok_or(Problem::Aal1Required)?;
     context.app.store.find_identity(id).await.map_err(storage_problem)?.ok_or(Problem::SessionInactive)
+}
+
+/// What a session has when a second factor was shown now.
+pub(super) fn proof(method: Proof, now: Time) -> AuthMethod {
+    AuthMethod { method, aal: Aal::Aal2, completed_at: now, provider: None, organization: None }
 }
 
 /// Whether there is a set of backup codes, used or not.

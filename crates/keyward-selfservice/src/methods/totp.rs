@@ -4,8 +4,8 @@
 
 use keyward_config::Config;
 use keyward_model::{
-    Aal, Attributes, AuthMethod, CredentialType, Flow, FormErrors, Group, IdentitySnapshot, InputType, Login, Message, Meta,
-    Node, Operation, Proof,
+    Aal, Attributes, CredentialType, Flow, FormErrors, Group, IdentitySnapshot, InputType, Login, Message, Meta, Node, Operation,
+    Proof,
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::derive::{CredentialEdit, IdentityEdit};
@@ -141,7 +141,7 @@ impl SettingsStep for Enrol {
                 events.push(Event::done(EventKind::LookupCodesGenerated).detail("issued_with", "totp"));
                 show_once = Some(ShowOnce(codes));
             }
-            let proof = AuthMethod { method: Proof::Totp, aal: Aal::Aal2, completed_at: now, provider: None, organization: None };
+            let proof = second_factor::proof(Proof::Totp, now);
             let edit = IdentityEdit { credentials, ..IdentityEdit::default() };
             Ok(Change { edit, proofs: vec![proof], show_once, events }.into())
         })
@@ -240,7 +240,7 @@ impl LoginMethod for Totp {
             let mut config = row.config.clone();
             config["last_step"] = json!(step);
             upkeep.consume_credential_config(row, &config, now);
-            let proof = AuthMethod { method: Proof::Totp, aal: Aal::Aal2, completed_at: now, provider: None, organization: None };
+            let proof = second_factor::proof(Proof::Totp, now);
             Ok(Proven { identity, proof, upkeep, attempt })
         })
     }

@@ -16,8 +16,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use keyward_model::Via;
-
 pub use catalog::{SchemaEntry, SchemaSource, Schemas, load_document};
 pub use extension::Extension;
 pub(crate) use shape::MAX_DEPTH as MAX_TRAIT_DEPTH;
@@ -242,14 +240,6 @@ impl IdentitySchema {
             (Some(only), None) => Some((only.title.as_deref()?, &only.name)),
             _ => None,
         }
-    }
-
-    /// The channels over which addresses of this schema can be verified.
-    pub fn verification_channels(&self) -> Vec<Via> {
-        let mut channels: Vec<_> = self.0.traits.iter().filter_map(|definition| definition.extension.verification).collect();
-        channels.sort_unstable();
-        channels.dedup();
-        channels
     }
 }
 

@@ -2,6 +2,7 @@
 //! Built once when a schema is compiled; decoding, nodes and the writer of identities walk it.
 //! Knows how schemas are written and nothing of values: whether a value is valid, the validator alone decides.
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use super::{Draft, Extension, SchemaError, extension};
@@ -167,7 +168,7 @@ impl<'a> Builder<'a> {
         let (base, fragment) = target.split_once('#').unwrap_or((target, ""));
         let start = if base.is_empty() { Some(self.document) } else { by_id(self.document, base, 0) };
         let start = start.ok_or_else(unresolved)?;
-        let fragment = percent_decode(fragment);
+        let fragment = percent_decode_str(fragment).decode_utf8_lossy();
         if fragment.is_empty() || fragment.starts_with('/') {
             start.pointer(&fragment).ok_or_else(unresolved)
         } else {
@@ -240,23 +241,4 @@ fn children(value: &Value) -> Box<dyn Iterator<Item = &Value> + '_> {
         Value::Array(items) => Box::new(items.iter()),
         _ => Box::new(std::iter::empty()),
     }
-}
-
-fn percent_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = tail.get(..2).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        match (first, hex) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -508,7 +508,6 @@ fn the_extension_says_what_a_trait_is_for() {
         "phone": {"type": "string", "format": "tel", "ory.sh/kratos": {"credentials": {"code": {"identifier": true}}, "verification": {"via": "sms"}}},
     }));
     assert_eq!(schema.identifier_title(), Some(("E-Mail", "traits.email")));
-    assert_eq!(schema.verification_channels(), [Via::Email, Via::Sms]);
     assert_eq!(schema.traits()[1].extension.code, Some(Via::Sms), "by format where no channel is named");
     let values = json!({"email": "mara@example.org", "phone": "+16502530000"});
     assert_eq!(schema.totp_account_name(&values).as_deref(), Some("mara@example.org"));

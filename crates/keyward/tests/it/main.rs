@@ -3,6 +3,7 @@
 //! Uses the kit's actors and knows nothing of how the server is built.
 
 mod abuse;
+mod abuse_passwords;
 mod abuse_redirects;
 mod abuse_requests;
 mod admin;
