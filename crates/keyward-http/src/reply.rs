@@ -2,6 +2,8 @@
 //! The answer table and the handlers make replies, [`Reply::send`] writes them down.
 //! Knows how things are written (redirect pages, error bodies, cookie headers), not why.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, SET_COOKIE};
@@ -37,7 +39,7 @@ pub(crate) struct Reply {
 pub(crate) enum Content {
     Nothing,
     Json(String),
-    Text(&'static str),
+    Text(Cow<'static, str>),
     Html(String),
     Redirect(String),
     Failure(Failure),
@@ -106,7 +108,7 @@ impl Reply {
 
     /// The answer to an address that does not exist.
     pub(crate) const fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, Content::Text("404 page not found\n"))
+        Self::new(StatusCode::NOT_FOUND, Content::Text(Cow::Borrowed("404 page not found\n")))
     }
 
     #[must_use]

@@ -114,7 +114,7 @@ async fn not_found_outside(Extension(caller): Extension<Arc<Caller>>) -> Respons
 }
 
 async fn wrong_method(Extension(caller): Extension<Arc<Caller>>) -> Response {
-    Reply::new(StatusCode::METHOD_NOT_ALLOWED, Content::Text("405 method not allowed\n")).send(&caller).await
+    Reply::new(StatusCode::METHOD_NOT_ALLOWED, Content::Text("405 method not allowed\n".into())).send(&caller).await
 }
 
 fn complete_path<B>(mut request: http::Request<B>) -> http::Request<B> {

@@ -1,6 +1,6 @@
 //! Listening: connections in, requests to the router, and an orderly end.
 //! The binary and the tests call [`serve`] once for both ports.
-//! Knows HTTP/1.1 and HTTP/2 with and without TLS, no route and no configuration.
+//! Knows HTTP/1.1 and HTTP/2 with and without TLS, no route, and of the configuration only where the public port begins.
 
 use std::future::Future;
 use std::io;

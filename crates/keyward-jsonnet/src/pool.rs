@@ -3,7 +3,6 @@
 //! The server holds one [`Jsonnet`] for its whole life; nothing is started before the first job.
 //! Knows how long and how large, not what is evaluated.
 
-use std::ffi::OsString;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -43,7 +42,6 @@ const SUB_COMMAND: &str = "jsonnet";
 /// Evaluates snippets, each in a process that does nothing else at that time.
 pub struct Jsonnet {
     program: PathBuf,
-    argument: OsString,
     free: Semaphore,
     idle: Mutex<Vec<Worker>>,
 }
@@ -59,12 +57,7 @@ impl Jsonnet {
 
     /// Workers are another program that knows the sub-command `jsonnet`.
     pub fn of_program(program: impl Into<PathBuf>, workers: NonZeroUsize) -> Self {
-        Self {
-            program: program.into(),
-            argument: SUB_COMMAND.into(),
-            free: Semaphore::new(workers.get()),
-            idle: Mutex::default(),
-        }
+        Self { program: program.into(), free: Semaphore::new(workers.get()), idle: Mutex::default() }
     }
 
     /// The value of a snippet, as JSON. When the caller goes away, the worker goes as well.
@@ -80,7 +73,7 @@ impl Jsonnet {
         let Ok(Ok(_turn)) = timeout(LONGEST_QUEUE, self.free.acquire()).await else { return Err(JsonnetError::Busy) };
         let mut worker = match self.waiting() {
             Some(worker) => worker,
-            None => Worker::start(&self.program, &self.argument).await.map_err(JsonnetError::NoWorker)?,
+            None => Worker::start(&self.program).await.map_err(JsonnetError::NoWorker)?,
         };
         match timeout(LONGEST_EVALUATION, worker.ask(&bytes)).await {
             Ok(Ok(verdict)) => {
@@ -127,9 +120,9 @@ struct Worker {
 }
 
 impl Worker {
-    async fn start(program: &Path, argument: &OsString) -> io::Result<Self> {
+    async fn start(program: &Path) -> io::Result<Self> {
         let mut child = Command::new(program)
-            .arg(argument)
+            .arg(SUB_COMMAND)
             .env_clear()
             .env(LAZY.0, LAZY.1)
             .stdin(Stdio::piped())

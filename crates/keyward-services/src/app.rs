@@ -86,6 +86,18 @@ impl App {
         chance: Arc<dyn Random>,
         cores: NonZeroUsize,
     ) -> Result<Self, BuildError> {
+        Self::assemble(config, store, clock, chance, cores, None)
+    }
+
+    /// `running`: hash threads that are there already, and kept where they fit.
+    fn assemble(
+        config: Config,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        chance: Arc<dyn Random>,
+        cores: NonZeroUsize,
+        running: Option<&Arc<Hasher>>,
+    ) -> Result<Self, BuildError> {
         let secrets = &config.secrets;
         let keys = Keyring::new(&KeyMaterial {
             default: secrets.default.clone(),
@@ -107,7 +119,10 @@ impl App {
         };
         // Imported hashes may need more than new ones; they share at least this much.
         let capacity = HashCapacity { threads: cores, queue: WAITING, reserved: WAITING, memory_kib: memory_kib.max(256 * 1024) };
-        let hasher = Arc::new(Hasher::new(parameters, capacity, Arc::clone(&chance))?);
+        let hasher = match running.filter(|hasher| hasher.parameters() == parameters) {
+            Some(hasher) => Arc::clone(hasher),
+            None => Arc::new(Hasher::new(parameters, capacity, Arc::clone(&chance))?),
+        };
         let method = &config.selfservice.methods.password;
         let breach = if method.enabled && method.haveibeenpwned_enabled {
             let rules = BreachRules {
@@ -144,10 +159,8 @@ impl App {
     /// # Errors
     /// As [`App::build`]; this one then goes on as it was.
     pub fn rebuild(&self, config: Config, cores: NonZeroUsize) -> Result<Self, BuildError> {
-        let mut next = Self::build(config, self.store.clone(), Arc::clone(&self.clock), Arc::clone(&self.chance), cores)?;
-        if next.hasher.parameters() == self.hasher.parameters() {
-            next.hasher = Arc::clone(&self.hasher);
-        }
+        let (clock, chance) = (Arc::clone(&self.clock), Arc::clone(&self.chance));
+        let mut next = Self::assemble(config, self.store.clone(), clock, chance, cores, Some(&self.hasher))?;
         next.sign_ins = Arc::clone(&self.sign_ins);
         next.networks = Arc::clone(&self.networks);
         next.jsonnet = Arc::clone(&self.jsonnet);

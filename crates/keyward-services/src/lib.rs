@@ -31,6 +31,7 @@ mod storage_problem;
 pub mod tokenizer;
 pub mod tokens;
 pub mod totp;
+pub mod typed_codes;
 
 pub use app::{App, BuildError};
 pub use storage_problem::storage_problem;

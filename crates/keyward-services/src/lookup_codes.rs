@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::keys::{KeyUse, Keyring};
 use crate::seal::{OpenError, Place};
+use crate::typed_codes::bare;
 
 /// Codes in a set.
 pub const SET: usize = 12;
@@ -111,13 +112,13 @@ impl LookupCodes {
     /// Looks a typed code up; spaces, hyphens and capitals do not count, on neither side, since imported codes may have them.
     /// Compares with every code of the set in constant time.
     pub fn redeem(&self, typed: &str) -> Redemption {
-        let typed = bare(typed);
+        let typed = plain(typed);
         if typed.is_empty() {
             return Redemption::Unknown;
         }
         let mut found = Redemption::Unknown;
         for (place, code) in self.codes.iter().enumerate() {
-            if bool::from(bare(code.code.reveal()).as_bytes().ct_eq(typed.as_bytes())) {
+            if bool::from(plain(code.code.reveal()).as_bytes().ct_eq(typed.as_bytes())) {
                 found = if code.used_at.is_some() { Redemption::Used } else { Redemption::Good(self.places[place]) };
             }
         }
@@ -138,10 +139,9 @@ fn used_at(stored: &Value) -> Option<Time> {
     Some(stored.as_str().and_then(Time::parse).unwrap_or(Time::from_unix(0)))
 }
 
-/// A code without what people and programs add for the eye.
-fn bare(code: &str) -> Zeroizing<String> {
-    let letters = code.chars().filter(|character| !character.is_whitespace() && *character != '-');
-    Zeroizing::new(letters.flat_map(char::to_lowercase).collect())
+/// A code without what was added for the eye, and without capitals.
+fn plain(code: &str) -> Zeroizing<String> {
+    Zeroizing::new(bare(code).to_lowercase())
 }
 
 const fn place(identity: &IdentityId) -> Place<'_> {

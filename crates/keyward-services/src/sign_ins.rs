@@ -10,7 +10,8 @@ use crate::audit::EventKind;
 const METHODS: [&str; 8] = ["password", "code", "totp", "lookup_secret", "webauthn", "passkey", "oidc", "other"];
 const RESULTS: [&str; 4] = ["succeeded", "refreshed", "refused", "throttled"];
 
-/// The counts. A submit that had to be derived again, because another change came first, counts each time.
+/// The counts. They are made when an event is put into a batch: a submit that had to be decided again, because another change
+/// came first, counts each time, and so does one whose commit fails.
 #[derive(Debug, Default)]
 pub struct SignIns([[AtomicU64; RESULTS.len()]; METHODS.len()]);
 

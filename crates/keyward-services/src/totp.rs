@@ -11,6 +11,7 @@ use totp_rs::{Builder, Totp};
 
 use crate::keys::{KeyUse, Keyring};
 use crate::seal::Place;
+use crate::typed_codes::bare;
 
 /// Length of a key: 160 bits, as RFC 4226 section 4 recommends.
 const KEY_BYTES: usize = 20;
@@ -68,7 +69,7 @@ impl TotpKey {
     /// Checks a code at `now`. Gives the time step that it belongs to when it is right and later than `last_used`, so that
     /// each code counts once (RFC 6238 section 5.2). One step of clock drift is allowed either way.
     pub fn check(&self, code: &str, now: Time, last_used: Option<u64>) -> Option<u64> {
-        let code: String = code.chars().filter(|character| !character.is_whitespace() && *character != '-').collect();
+        let code = bare(code);
         let totp = self.algorithm()?;
         let current = step_at(now);
         let mut found = None;

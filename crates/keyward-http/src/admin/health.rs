@@ -16,7 +16,7 @@ use crate::metrics::Telemetry;
 use crate::openapi::Shape::Named;
 use crate::openapi::{Operation, plain, shows};
 use crate::public::{Called, health};
-use crate::reply::Reply;
+use crate::reply::{Content, Reply};
 
 type Watched = Extension<Arc<Telemetry>>;
 
@@ -46,9 +46,9 @@ async fn ready(Extension(caller): Called) -> Response {
 /// ask for it.
 async fn config(Extension(caller): Called, Extension(telemetry): Watched) -> Response {
     let status = telemetry.config();
-    if !caller.header("accept").is_some_and(|accept| accept.contains("application/json")) {
+    if !caller.wants().json {
         let name = status.revision.clone().unwrap_or_else(|| status.hash.clone());
-        return text(Reply::json(StatusCode::OK, name).send(&caller).await);
+        return Reply::new(StatusCode::OK, Content::Text(name.into())).send(&caller).await;
     }
     let body = json!({
         "status": if status.pending_errors.is_empty() { "ok" } else { "refused" },
@@ -63,12 +63,7 @@ async fn config(Extension(caller): Called, Extension(telemetry): Watched) -> Res
 }
 
 async fn metrics(Extension(caller): Called, Extension(telemetry): Watched) -> Response {
-    let mut answer = Reply::json(StatusCode::OK, telemetry.render(caller.app())).send(&caller).await;
+    let mut answer = Reply::new(StatusCode::OK, Content::Text(telemetry.render(caller.app()).into())).send(&caller).await;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
-    answer
-}
-
-fn text(mut answer: Response) -> Response {
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer
 }

@@ -70,9 +70,7 @@ impl SettingsMethod for LookupSecret {
         let has_codes = second_factor::has_codes(context.identity);
         match action {
             Action::Reveal if !has_codes => Err(FormErrors::global(Message::reason("There are no backup codes to show."))),
-            Action::Confirm if pending(context).is_none() => {
-                Err(FormErrors::global(Message::reason("There are no new backup codes to confirm. Make new ones first.")))
-            }
+            Action::Confirm if pending(context).is_none() => Err(none_pending()),
             _ => Ok(Box::new(Act { action, has_codes })),
         }
     }
@@ -140,9 +138,7 @@ impl SettingsStep for Act {
                     Ok(Proposal::Remember { memory: json!({ "pending": codes }), events: Vec::new() })
                 }
                 Action::Confirm => {
-                    let missing =
-                        || FormErrors::global(Message::reason("There are no new backup codes to confirm. Make new ones first."));
-                    let codes = pending(context).ok_or_else(missing)?;
+                    let codes = pending(context).ok_or_else(none_pending)?;
                     let config = LookupCodes::fresh(codes, None).to_config(&app.keys, context.identity.identity.id, app.random());
                     let credentials = vec![CredentialEdit::Put { kind: CredentialType::LookupSecret, config, identifiers: None }];
                     let proof = second_factor::proof(Proof::LookupSecret, now);
@@ -233,6 +229,10 @@ impl LoginMethod for LookupSecret {
 
 fn is_true(body: &Payload, field: &str) -> bool {
     matches!(body.boolean(field), Ok(Some(true)))
+}
+
+fn none_pending() -> FormErrors {
+    FormErrors::global(Message::reason("There are no new backup codes to confirm. Make new ones first."))
 }
 
 /// The set that waits for its confirmation; only whole.

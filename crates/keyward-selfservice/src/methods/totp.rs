@@ -12,6 +12,7 @@ use keyward_services::derive::{CredentialEdit, IdentityEdit};
 use keyward_services::lookup_codes::{self, IssuedWith, LookupCodes};
 use keyward_services::payload::Payload;
 use keyward_services::totp::{QR_PIXELS, TotpKey};
+use keyward_services::typed_codes::bare;
 use keyward_services::{App, attempts};
 use keyward_store::Batch;
 use serde_json::{Value, json};
@@ -216,7 +217,7 @@ impl LoginMethod for Totp {
             let app = context.app;
             let identity = second_factor::signed_in_identity(context).await?;
             let code = body.text("totp_code").ok_or_else(|| FormErrors::at("totp_code", Message::missing("totp_code")))?;
-            let length = code.chars().filter(|character| !character.is_whitespace() && *character != '-').count();
+            let length = bare(&code).chars().count();
             if length < CODE_DIGITS {
                 let message = Message::new(4_000_003, json!({ "min_length": CODE_DIGITS, "actual_length": length }));
                 return Err(FormErrors::at("totp_code", message).into());

@@ -110,6 +110,15 @@ async fn signing_in_again_buys_no_guesses_of_the_second_step(t: Trial) {
     assert!(ada.cookie("keyward_device").is_some());
 }
 
+#[flow_test(browser, spa)]
+async fn the_device_cookie_is_for_the_server_alone(t: Trial) {
+    t.signed_up(ADA).await;
+    let cookie = t.person().sign_in(ADA, PASSWORD).await.reply.set_cookie("keyward_device").expect("a device cookie");
+    assert!(cookie.http_only);
+    assert_eq!((cookie.path.as_deref(), cookie.same_site.as_deref()), (Some("/"), Some("Lax")));
+    assert_eq!((cookie.max_age, cookie.domain), (Some(365 * 24 * 3_600), None));
+}
+
 #[flow_test(config = rules(&json!({ "enabled": false })))]
 async fn switched_off_nothing_is_counted(t: Trial) {
     t.signed_up(ADA).await;

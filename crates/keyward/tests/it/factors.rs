@@ -13,7 +13,7 @@ use crate::second_factor::{EMAIL, code, codes, enabled, enrol, first_step, key, 
 use crate::second_factor_races::stored_factors;
 
 const SEQUENCES: u32 = 6;
-const STEPS: u32 = 24;
+const STEPS: u32 = 40;
 
 #[derive(Clone, Copy, Debug)]
 enum Move {
@@ -100,7 +100,7 @@ async fn stored_counts_are_those_of_the_credentials(t: Trial) {
     }
     // A sequence in which nothing happens proves nothing.
     let idle: Vec<_> = MOVES.iter().zip(happened).filter(|(_, times)| *times == 0).collect();
-    assert!(idle.len() <= 2, "hardly anything of this happened: {idle:?}");
+    assert!(idle.is_empty(), "nothing of this happened: {idle:?}");
 }
 
 impl World {

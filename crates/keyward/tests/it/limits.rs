@@ -107,12 +107,12 @@ async fn traits_have_bounds_for_people_and_not_for_operators(t: Trial) {
     for traits in &cases {
         let flow = ada.init("settings", "").await;
         let form = ada.submit(&flow, json!({ "method": "profile", "traits": traits })).await.form();
-        assert!(!form.all_messages().is_empty(), "{traits}");
+        assert_eq!(form.messages_at("traits"), [4_000_001], "{traits}");
         let nobody = t.person();
         let flow = nobody.init("registration", "").await;
         let fields = json!({ "method": "password", "password": PASSWORD, "traits": traits });
         let form = nobody.submit(&flow, fields).await.form();
-        assert!(!form.all_messages().is_empty(), "{traits}");
+        assert_eq!(form.messages_at("traits"), [4_000_001], "{traits}");
         nobody.try_whoami().await.expect(401);
     }
     t.reconfigure(&limits(&json!({ "traits_bytes": 200, "traits_depth": 1 })));
@@ -121,7 +121,7 @@ async fn traits_have_bounds_for_people_and_not_for_operators(t: Trial) {
     let traits = json!({ "email": "bob@example.org", "name": { "first": "Bob" } });
     let fields = json!({ "method": "password", "password": PASSWORD, "traits": traits });
     let form = nobody.submit(&flow, fields.clone()).await.form();
-    assert!(!form.all_messages().is_empty());
+    assert_eq!(form.messages_at("traits"), [4_000_001]);
     t.reconfigure(&limits(&json!({ "traits_depth": 2 })));
     nobody.submit(&form, fields).await.done();
     let flow = ada.init("settings", "").await;
@@ -159,7 +159,7 @@ async fn a_transient_payload_has_a_bound_in_every_flow(t: Trial) {
     };
     let flow = ada.init("settings", "").await;
     let form = ada.submit(&flow, settings(9_000)).await.form();
-    assert!(!form.all_messages().is_empty());
+    assert_eq!(form.messages_at("transient_payload"), [4_000_001]);
     assert!(ada.whoami().await["identity"]["traits"].get("nickname").is_none());
     ada.submit(&form, settings(8_000)).await.saved();
 
@@ -167,7 +167,7 @@ async fn a_transient_payload_has_a_bound_in_every_flow(t: Trial) {
     let device = t.person();
     let flow = device.init("login", "").await;
     let form = device.submit(&flow, fields(9_000)).await.form();
-    assert!(!form.all_messages().is_empty());
+    assert_eq!(form.messages_at("transient_payload"), [4_000_001]);
     device.submit(&form, fields(8_000)).await.done();
 
     let fields = |bytes: usize| {
@@ -177,7 +177,7 @@ async fn a_transient_payload_has_a_bound_in_every_flow(t: Trial) {
     let bob = t.person();
     let flow = bob.init("registration", "").await;
     let form = bob.submit(&flow, fields(9_000)).await.form();
-    assert!(!form.all_messages().is_empty());
+    assert_eq!(form.messages_at("transient_payload"), [4_000_001]);
     t.reconfigure(&limits(&json!({ "transient_payload_bytes": 10_000 })));
     bob.submit(&form, fields(9_000)).await.done();
 }
