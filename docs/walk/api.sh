@@ -3,7 +3,7 @@
 # Needs a running server (cargo run --release -- quickstart), curl and sed. Usage: docs/walk/api.sh [public address]
 set -euo pipefail
 
-public=${1:-http://127.0.0.1:4433}
+public=${1:-http://localhost:4433}
 email="app-$RANDOM$RANDOM@example.org"
 password='walk 4 mornings, slowly'
 token=''

@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 const require = createRequire(new URL("../../tests/browser/package.json", import.meta.url));
 const { Configuration, FrontendApi } = require("@ory/client");
 
-const basePath = process.argv[2] ?? "http://127.0.0.1:4433";
+const basePath = process.argv[2] ?? "http://localhost:4433";
 const frontend = new FrontendApi(new Configuration({ basePath }));
 const email = `sdk-${Date.now()}-${Math.floor(Math.random() * 1e6)}@example.org`;
 const password = "walk 4 mornings, slowly";

@@ -3,7 +3,7 @@
 # Needs a running server (cargo run --release -- quickstart), curl, sed and openssl. Usage: docs/walk/totp.sh [public address]
 set -euo pipefail
 
-public=${1:-http://127.0.0.1:4433}
+public=${1:-http://localhost:4433}
 email="totp-$RANDOM$RANDOM@example.org"
 password='walk 4 mornings, slowly'
 token=''

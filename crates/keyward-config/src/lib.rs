@@ -27,7 +27,8 @@ pub use hooks::{Hook, Recipients};
 pub use limits::Limits;
 pub use load::{Flags, Loaded, Source, Unreadable, load, read_files};
 pub use methods::{
-    CodeMethod, LinkMethod, Methods, OidcMethod, PasskeyMethod, PasswordMethod, RelyingParty, TotpMethod, WebauthnMethod,
+    CodeMethod, LinkMethod, Methods, OidcMethod, PasskeyMethod, PasswordMethod, RelyingParty, TotpMethod, UserVerification,
+    WebauthnMethod,
 };
 pub use network::{Network, NotANetwork};
 pub use quickstart::{DEFAULT_SCHEMA, DEFAULT_SCHEMA_ID, Quickstart};

@@ -97,8 +97,35 @@ pub struct RelyingParty {
     pub id: String,
     /// Its name for people.
     pub display_name: String,
-    /// Origins that may use it, as written (native apps use forms that are no URL).
+    /// Origins that may use it. Those of the web stand as browsers write them, those of apps (`android:apk-key-hash:…`) as
+    /// they were configured; they are compared as text.
     pub origins: Vec<String>,
+}
+
+/// Whether an authenticator has to know the person, not only to be touched (WebAuthn Level 3, section 5.8.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserVerification {
+    /// It has to.
+    Required,
+    /// It should.
+    Preferred,
+    /// It need not.
+    Discouraged,
+}
+
+impl UserVerification {
+    /// The word of the standard.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Preferred => "preferred",
+            Self::Discouraged => "discouraged",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Required, Self::Preferred, Self::Discouraged].into_iter().find(|one| one.as_str() == text)
+    }
 }
 
 /// Security keys.
@@ -115,14 +142,32 @@ pub struct WebauthnMethod {
 }
 
 /// Passkeys.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasskeyMethod {
     /// The method is offered.
     pub enabled: bool,
     /// The relying party.
     pub relying_party: RelyingParty,
-    /// The block `config` as written: authenticator selection, attestation, timeouts.
-    pub config: RawSettings,
+    /// `authenticator_selection.attachment`: `platform` or `cross-platform`, or any.
+    pub attachment: Option<String>,
+    /// `authenticator_selection.resident_key`: a word of the standard.
+    pub resident_key: String,
+    /// `authenticator_selection.user_verification`.
+    pub user_verification: UserVerification,
+    /// `attestation.preference`: a word of the standard.
+    pub attestation: String,
+    /// How long browsers wait for a new key.
+    pub registration_timeout: Span,
+    /// How long browsers wait at sign-in.
+    pub login_timeout: Span,
+}
+
+impl PasskeyMethod {
+    /// Whether keys have to prove what model they are. Whoever asks for an attestation gets none from authenticators that
+    /// cannot give one, and did not want those.
+    pub fn wants_attestation(&self) -> bool {
+        matches!(self.attestation.as_str(), "direct" | "enterprise")
+    }
 }
 
 /// Social sign-in.

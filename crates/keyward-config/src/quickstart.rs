@@ -57,7 +57,7 @@ pub const DEFAULT_SCHEMA: &str = r#"{
 /// What differs between two quickstarts.
 #[derive(Debug, Clone)]
 pub struct Quickstart {
-    /// The URL that people open, for example `http://127.0.0.1:4433/`.
+    /// The URL that people open, for example `http://localhost:4433/`.
     pub public_base_url: String,
     /// The address and port to bind for people.
     pub public_listen: (String, u16),
@@ -136,6 +136,11 @@ const REST: &str = "  flows:
     totp:
       enabled: true
     lookup_secret:
+      enabled: true
+    # Keys belong to the name in serve.public.base_url; set config.rp.id when the name changes.
+    passkey:
+      enabled: true
+    webauthn:
       enabled: true
     code:
       config:

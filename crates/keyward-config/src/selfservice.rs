@@ -10,7 +10,8 @@ use url::Url;
 use crate::document::Node;
 use crate::hooks::{self, Hook};
 use crate::methods::{
-    CodeMethod, LinkMethod, Methods, OidcMethod, PasskeyMethod, PasswordMethod, RelyingParty, TotpMethod, WebauthnMethod,
+    CodeMethod, LinkMethod, Methods, OidcMethod, PasskeyMethod, PasswordMethod, RelyingParty, TotpMethod, UserVerification,
+    WebauthnMethod,
 };
 use crate::report::{Report, WarningKind};
 use crate::resolve::Reader;
@@ -21,6 +22,7 @@ use crate::settings::{
 };
 
 const HOUR: Span = Span::hours(1);
+const FIVE_MINUTES: Span = Span::minutes(5);
 
 /// The block `selfservice`; `None` when the required return address is unusable.
 pub(crate) fn resolve(reader: Reader<'_>, public: &BaseUrl, insecure: bool, report: &mut Report) -> Option<Selfservice> {
@@ -200,7 +202,15 @@ fn methods(reader: Reader<'_>, public: &BaseUrl, report: &mut Report) -> Methods
         passkey: PasskeyMethod {
             enabled: enabled("passkey", false),
             relying_party: relying_party(reader, public, "passkey", report),
-            config: raw("passkey"),
+            attachment: reader.text(&key("passkey", "config.authenticator_selection.attachment")).map(str::to_owned),
+            resident_key: reader.owned(&key("passkey", "config.authenticator_selection.resident_key"), "required"),
+            user_verification: reader
+                .text(&key("passkey", "config.authenticator_selection.user_verification"))
+                .and_then(UserVerification::parse)
+                .unwrap_or(UserVerification::Preferred),
+            attestation: reader.owned(&key("passkey", "config.attestation.preference"), "none"),
+            registration_timeout: reader.span(&key("passkey", "config.timeouts.registration"), FIVE_MINUTES),
+            login_timeout: reader.span(&key("passkey", "config.timeouts.login"), FIVE_MINUTES),
         },
         oidc: OidcMethod { enabled: enabled("oidc", false), config: raw("oidc") },
     }
@@ -219,9 +229,36 @@ fn relying_party(reader: Reader<'_>, public: &BaseUrl, method: &str, report: &mu
         }
     }
     if origins.is_empty() {
+        // The built-in pages, and Kratos' default.
+        origins.push(public.url().origin().ascii_serialization());
         origins.push(format!("{}://{id}", public.url().scheme()));
     }
-    RelyingParty { id, display_name, origins }
+    let mut known = Vec::new();
+    for origin in origins {
+        match web_origin(&origin) {
+            Some(origin) if !known.contains(&origin) => known.push(origin),
+            Some(_) => {}
+            None => {
+                let message = "expected an origin such as https://example.org or android:apk-key-hash:…";
+                report.refuse(&reader.place(&key("origins")), key("origins"), format!("{message}; found {origin:?}"));
+            }
+        }
+    }
+    if id.parse::<std::net::IpAddr>().is_ok() && reader.on(&format!("selfservice.methods.{method}.enabled"), false) {
+        let message = "browsers accept no IP address here; open the pages under a name such as localhost, and write that";
+        report.warn(WarningKind::Advice, &reader.place(&key("id")), key("id"), message);
+    }
+    RelyingParty { id, display_name, origins: known }
+}
+
+/// An origin as browsers tell it in client data: scheme, host and port for the web, any other as it stands. `None` for what is no
+/// origin.
+fn web_origin(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    match url.scheme() {
+        "http" | "https" => Some(url.origin().ascii_serialization()),
+        _ => Some(text.to_owned()),
+    }
 }
 
 fn providers(reader: Reader<'_>, report: &mut Report) {

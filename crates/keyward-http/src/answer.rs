@@ -79,6 +79,8 @@ pub(crate) enum Said {
     Shown(Shape),
     Refused(Shape),
     Continued(Shape),
+    Stepped(Shape),
+    SentBack(Shape),
     Throttled { shape: Shape, retry_after: u32 },
     SentOn { shape: Shape, location: String },
     Saved { shape: Shape, location: String, session_expires_at: Time },
@@ -141,6 +143,15 @@ fn tell(addresses: &Addresses, scene: Scene<'_>, said: Said) -> Reply {
         Said::Continued(shape) => match door(scene.success, shape.flow_type) {
             Door::Html => Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(scene.kind, shape.id)),
             Door::Spa | Door::Api => Reply::json(StatusCode::OK, shape.json),
+        },
+        Said::Stepped(shape) => match door(scene.refusal, shape.flow_type) {
+            Door::Html => Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(scene.kind, shape.id)),
+            Door::Spa => Reply::failure(location_change(&addresses.ui(scene.kind, shape.id))),
+            Door::Api => Reply::json(StatusCode::BAD_REQUEST, shape.json),
+        },
+        Said::SentBack(shape) => match door(scene.refusal, shape.flow_type) {
+            Door::Html => Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(scene.kind, shape.id)),
+            Door::Spa | Door::Api => Reply::failure(location_change(&addresses.ui(scene.kind, shape.id))),
         },
         Said::Throttled { shape, retry_after } => match door(scene.refusal, shape.flow_type) {
             Door::Html => Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(scene.kind, shape.id)),
@@ -432,6 +443,8 @@ impl<V: View, S: Success> IntoSaid for Outcome<V, S> {
             Self::Shown(view) => shape(&view).map(Said::Shown),
             Self::Refused(view) => shape(&view).map(Said::Refused),
             Self::Continued(view) => shape(&view).map(Said::Continued),
+            Self::Stepped(view) => shape(&view).map(Said::Stepped),
+            Self::SentBack(view) => shape(&view).map(Said::SentBack),
             Self::Throttled { view, retry_after } => Ok(Said::Throttled { shape: shape(&view)?, retry_after }),
             Self::SentOn { view, location } => Ok(Said::SentOn { shape: shape(&view)?, location }),
             Self::Done(success) => success.into_said(),

@@ -114,6 +114,8 @@ fn outcomes(kind: Kind, flow_type: FlowType) -> Vec<(&'static str, Said)> {
         ("shown", Said::Shown(shape_of(flow_type))),
         ("refused", Said::Refused(shape_of(flow_type))),
         ("continued", Said::Continued(shape_of(flow_type))),
+        ("stepped", Said::Stepped(shape_of(flow_type))),
+        ("sent back", Said::SentBack(shape_of(flow_type))),
         ("throttled", Said::Throttled { shape: shape_of(flow_type), retry_after: 30 }),
         ("sent on", Said::SentOn { shape: shape_of(flow_type), location: location() }),
     ];
@@ -267,8 +269,9 @@ fn api_flows_are_json_even_for_clients_that_ask_for_html() {
     };
     for (name, said) in outcomes(Kind::Login, FlowType::Api) {
         let content = answer(&addresses, scene, Ok(said)).content;
-        // Who has to wait is told so in an error, which is JSON as well.
-        let json = if name == "throttled" { matches!(content, Content::Failure(_)) } else { matches!(content, Content::Json(_)) };
+        // Who has to wait, or to ask on a page, is told so in an error, which is JSON as well.
+        let told = ["throttled", "sent back"].contains(&name);
+        let json = if told { matches!(content, Content::Failure(_)) } else { matches!(content, Content::Json(_)) };
         assert!(json, "{name}");
     }
     let expired = Problem::FlowExpired { replacement: flow_id(REPLACEMENT), flow_type: FlowType::Api, expired_at: now() };

@@ -25,7 +25,7 @@ pub(crate) fn is_exempt(path: &str) -> bool {
             Some(_) => false,
         };
     }
-    matches!(path, "/sessions" | "/version")
+    matches!(path, "/sessions" | "/version" | "/.well-known/webauthn" | "/.well-known/ory/webauthn.js")
         || ["/sessions/", "/identities", "/admin/", "/health/", "/schemas/", "/metrics/", "/ui/assets/"]
             .iter()
             .any(|prefix| path.starts_with(prefix))

@@ -17,6 +17,8 @@ pub enum Operation {
     ChangePassword,
     /// Enrol a factor.
     AddFactor,
+    /// Give a key another name.
+    RenameFactor,
     /// Remove a factor.
     RemoveFactor,
     /// Show backup codes.
@@ -33,12 +35,13 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::EditFreeTraits,
         Self::EditProtectedTraits,
         Self::SetFirstPassword,
         Self::ChangePassword,
         Self::AddFactor,
+        Self::RenameFactor,
         Self::RemoveFactor,
         Self::RevealCodes,
         Self::ReplaceCodes,
@@ -55,6 +58,7 @@ impl Operation {
             Self::SetFirstPassword => "set_first_password",
             Self::ChangePassword => "change_password",
             Self::AddFactor => "add_factor",
+            Self::RenameFactor => "rename_factor",
             Self::RemoveFactor => "remove_factor",
             Self::RevealCodes => "reveal_codes",
             Self::ReplaceCodes => "replace_codes",
@@ -106,9 +110,11 @@ pub struct Demand {
 /// ```
 pub fn demand(operation: Operation, factors: &Factors, origin: FlowOrigin, rules: &SettingsRules) -> Demand {
     use Operation as Op;
-    let fresh = !matches!(operation, Op::EditFreeTraits | Op::Nothing);
+    let harmless = matches!(operation, Op::EditFreeTraits | Op::Nothing);
+    // A name opens no door, but a false one leads to the wrong key being removed: the second factor protects it as all else.
+    let fresh = !harmless && operation != Op::RenameFactor;
     let has_second = factors.second() > 0;
-    let by_r1 = rules.factor_changes_require_aal2 && has_second && fresh;
+    let by_r1 = rules.factor_changes_require_aal2 && has_second && !harmless;
     let by_operation = rules.required_aal == RequiredAal::Aal2
         && matches!(
             operation,

@@ -35,7 +35,7 @@ pub use identity::{
     WIRE_VERSION, WireIdentity, count_factors, schema_url, serve_wire_json, wire_json,
 };
 pub use message::{Lang, Message, MessageKind, MessageRow, messages};
-pub use node::{Attributes, Choice, Group, Input, InputType, Meta, Node, Ui};
+pub use node::{Attributes, Choice, Group, Input, InputType, Meta, Node, Script, Ui, upsert};
 pub use problem::{CsrfFailure, Problem};
 pub use secret::Secret;
 pub use session::{Device, Session};

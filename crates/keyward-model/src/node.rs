@@ -45,6 +45,20 @@ pub struct Node {
     pub meta: Meta,
 }
 
+/// Leaves one node of each id, as a form has one field of each name: the last one, in the place of the first. Buttons stay, since
+/// several of a name are several choices (contract: settings 2.3).
+pub fn upsert(nodes: Vec<Node>) -> Vec<Node> {
+    let mut kept: Vec<Node> = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let is_button = matches!(&node.attributes, Attributes::Input(input) if input.input_type == InputType::Submit);
+        match kept.iter_mut().find(|known| !is_button && known.id() == node.id()) {
+            Some(known) => *known = node,
+            None => kept.push(node),
+        }
+    }
+    kept
+}
+
 /// What stands beside a node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Meta {
@@ -81,6 +95,33 @@ pub enum Attributes {
         /// Always `img`.
         node_type: &'static str,
     },
+    /// A script that the page loads.
+    Script(Box<Script>),
+}
+
+/// Attributes of a script: those of the HTML element.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Script {
+    /// Its address.
+    pub src: String,
+    /// Whether the page goes on meanwhile.
+    #[serde(rename = "async")]
+    pub asynchronous: bool,
+    /// What the request tells of the page.
+    pub referrerpolicy: &'static str,
+    /// How it is fetched from another origin.
+    pub crossorigin: &'static str,
+    /// Subresource Integrity of what `src` answers.
+    pub integrity: String,
+    /// Its media type.
+    #[serde(rename = "type")]
+    pub media_type: &'static str,
+    /// Its id.
+    pub id: &'static str,
+    /// For pages whose policy asks for one; random in every answer.
+    pub nonce: String,
+    /// Always `script`.
+    pub node_type: &'static str,
 }
 
 /// What a field is (`attributes.type`).
@@ -139,6 +180,12 @@ pub struct Input {
     /// Name of the helper function to call on click.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub onclickTrigger: Option<&'static str>,
+    /// Legacy script call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub onload: Option<String>,
+    /// Name of the helper function to call when the page is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub onloadTrigger: Option<&'static str>,
     /// Longest value in characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maxlength: Option<u32>,
@@ -167,6 +214,8 @@ impl Node {
             disabled: false,
             onclick: None,
             onclickTrigger: None,
+            onload: None,
+            onloadTrigger: None,
             maxlength: None,
             options: Vec::new(),
             node_type: "input",
@@ -177,6 +226,16 @@ impl Node {
     /// A submit button that sends `name=value`.
     pub fn submit(group: Group, name: &str, value: impl Into<Value>, label: Message) -> Self {
         Self::input(group, name, InputType::Submit).value(value.into()).label(label)
+    }
+
+    /// A field that no person sees, without a value.
+    pub fn hidden(group: Group, name: &str) -> Self {
+        Self::input(group, name, InputType::Hidden)
+    }
+
+    /// A button that does nothing by itself: a script's function is called by its name.
+    pub fn trigger(group: Group, name: &str, function: &'static str, label: Message) -> Self {
+        Self::input(group, name, InputType::Button).with(|input| input.onclickTrigger = Some(function)).label(label)
     }
 
     /// The hidden `csrf_token` (contract: settings 2.4); empty in API flows.
@@ -223,6 +282,7 @@ impl Node {
         match &self.attributes {
             Attributes::Input(input) => &input.name,
             Attributes::Text { id, .. } | Attributes::Img { id, .. } => id,
+            Attributes::Script(script) => script.id,
         }
     }
 
@@ -236,6 +296,7 @@ impl Node {
             },
             Attributes::Text { text, .. } => text.text.clone(),
             Attributes::Img { src, .. } => src.clone(),
+            Attributes::Script(script) => script.src.clone(),
         }
     }
 

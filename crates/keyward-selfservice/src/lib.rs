@@ -8,6 +8,7 @@ pub mod outcome;
 pub mod stories;
 pub mod view;
 pub mod visit;
+pub mod webauthn_script;
 
 pub use outcome::{IssuedSession, LoginOutcome, Outcome, Registered, RegistrationOutcome, Saved, SettingsOutcome, SignedIn};
 pub use visit::{Client, Device, ForbiddenHeader, Guard, Submitted, Visit};

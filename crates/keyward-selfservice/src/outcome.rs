@@ -17,6 +17,11 @@ pub enum Outcome<V, S> {
     Refused(V),
     /// Nothing was changed yet, but the flow shows something new: programs get it (200), a browser goes back to its page.
     Continued(V),
+    /// The next step of the same method is due: a form goes back to its page, a script in a browser is told to go there (422),
+    /// native clients get the flow (400).
+    Stepped(V),
+    /// The submit brought nothing, and only the page can ask: forms and scripts alike are sent to it (303, 422).
+    SentBack(V),
     /// Too many wrong attempts: programs get 429, a browser its page with the flow's message.
     Throttled {
         /// The flow with its message.

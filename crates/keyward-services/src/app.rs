@@ -202,6 +202,17 @@ impl App {
         }
     }
 
+    /// In how many ways an identity can sign in under the configuration in force: the last one is not taken away.
+    pub fn ways_in(&self, factors: &Factors) -> u32 {
+        let methods = &self.config.selfservice.methods;
+        let counted = |on: bool, count: u32| if on { count } else { 0 };
+        counted(methods.password.enabled, factors.password)
+            + counted(methods.passkey.enabled, factors.passkey)
+            + counted(methods.webauthn.enabled && methods.webauthn.passwordless, factors.webauthn_passwordless)
+            + counted(methods.oidc.enabled, factors.oidc)
+            + counted(methods.code.passwordless_enabled, factors.code.min(1))
+    }
+
     /// The rules of settings submits in the configuration in force.
     pub const fn settings_rules(&self) -> SettingsRules {
         SettingsRules {

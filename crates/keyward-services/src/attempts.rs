@@ -14,7 +14,7 @@ use crate::networks::Admitted;
 use crate::{App, storage_problem};
 
 /// The authenticators whose attempts are counted, in the wire's words.
-pub const AUTHENTICATORS: [&str; 3] = ["password", "totp", "lookup_secret"];
+pub const AUTHENTICATORS: [&str; 5] = ["password", "totp", "passkey", "webauthn", "lookup_secret"];
 
 /// Whose attempts are counted.
 #[derive(Clone, Copy, Debug)]

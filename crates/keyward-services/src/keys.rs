@@ -48,9 +48,11 @@ pub enum KeyUse {
     Pagination,
     /// The state parameter of a provider round trip.
     ProviderState,
+    /// Ids of keys that nobody has, shown where an account would be told by its keys.
+    DecoyKey,
 }
 
-const USES: [KeyUse; 13] = [
+const USES: [KeyUse; 14] = [
     KeyUse::Csrf,
     KeyUse::SessionCookie,
     KeyUse::ContinuityCookie,
@@ -64,6 +66,7 @@ const USES: [KeyUse; 13] = [
     KeyUse::LogoutToken,
     KeyUse::Pagination,
     KeyUse::ProviderState,
+    KeyUse::DecoyKey,
 ];
 
 impl KeyUse {
@@ -83,6 +86,7 @@ impl KeyUse {
             Self::LogoutToken => b"logout-token",
             Self::Pagination => b"pagination",
             Self::ProviderState => b"provider-state",
+            Self::DecoyKey => b"decoy-key",
         }
     }
 
@@ -90,9 +94,13 @@ impl KeyUse {
         match self {
             Self::SessionCookie | Self::ContinuityCookie | Self::Device => List::Cookie,
             Self::FlowMemory | Self::ContinuityPayload | Self::Credential | Self::CourierBody => List::Cipher,
-            Self::Csrf | Self::MailedCode | Self::AttemptSubject | Self::LogoutToken | Self::Pagination | Self::ProviderState => {
-                List::Default
-            }
+            Self::Csrf
+            | Self::MailedCode
+            | Self::AttemptSubject
+            | Self::LogoutToken
+            | Self::Pagination
+            | Self::ProviderState
+            | Self::DecoyKey => List::Default,
         }
     }
 }

@@ -32,6 +32,7 @@ pub mod tokenizer;
 pub mod tokens;
 pub mod totp;
 pub mod typed_codes;
+pub mod webauthn;
 
 pub use app::{App, BuildError};
 pub use storage_problem::storage_problem;

@@ -60,6 +60,9 @@ pub enum UniqueConflict {
     /// A sign-in identifier of the same credential type.
     #[error("a sign-in identifier")]
     Identifier,
+    /// A key of an authenticator.
+    #[error("a key")]
+    Key,
     /// A verifiable address.
     #[error("a verifiable address")]
     VerifiableAddress,
@@ -80,6 +83,7 @@ impl UniqueConflict {
         let over_value = place.contains("value");
         match table {
             "credential_identifiers" => Self::Identifier,
+            "credential_keys" => Self::Key,
             "verifiable_addresses" if over_value => Self::VerifiableAddress,
             "recovery_addresses" if over_value => Self::RecoveryAddress,
             "identities" if place.contains("external_id") => Self::ExternalId,
@@ -121,6 +125,7 @@ mod tests {
         for (table, place, expected) in [
             ("credential_identifiers", "credential_identifiers.type, credential_identifiers.value", UniqueConflict::Identifier),
             ("credential_identifiers", "credential_identifiers_type_value", UniqueConflict::Identifier),
+            ("credential_keys", "credential_keys.key_id", UniqueConflict::Key),
             ("verifiable_addresses", "verifiable_addresses.via, verifiable_addresses.value", UniqueConflict::VerifiableAddress),
             ("verifiable_addresses", "verifiable_addresses.id", UniqueConflict::Other),
             ("verifiable_addresses", "verifiable_addresses_pkey", UniqueConflict::Other),

@@ -29,6 +29,7 @@
 
 mod actor;
 mod admin;
+pub mod authenticator;
 mod call;
 mod config;
 mod database;

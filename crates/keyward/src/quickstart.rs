@@ -18,6 +18,8 @@ use crate::{Failure, cli};
 
 /// Only this machine can reach a quickstart.
 const HOST: &str = "127.0.0.1";
+/// What it is called: keys belong to names, and browsers take no address for one.
+const NAME: &str = "localhost";
 const PORT: u16 = 4433;
 const ADMIN_PORT: u16 = 4434;
 
@@ -84,7 +86,7 @@ fn port_overrides(arguments: &cli::Quickstart) -> BTreeMap<String, String> {
 }
 
 fn base_url(port: u16) -> String {
-    format!("http://{HOST}:{port}/")
+    format!("http://{NAME}:{port}/")
 }
 
 /// Creates a file that only its owner can read.

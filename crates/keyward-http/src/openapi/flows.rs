@@ -99,7 +99,12 @@ pub(super) const SCHEMAS: &[Schema] = &[
         "uiNodeAttributes",
         "What a part of a form is.",
         "node_type",
-        &[("input", "uiNodeInputAttributes"), ("text", "uiNodeTextAttributes"), ("img", "uiNodeImageAttributes")],
+        &[
+            ("input", "uiNodeInputAttributes"),
+            ("text", "uiNodeTextAttributes"),
+            ("img", "uiNodeImageAttributes"),
+            ("script", "uiNodeScriptAttributes"),
+        ],
     ),
     Schema::object(
         "uiNodeInputAttributes",
@@ -139,6 +144,22 @@ pub(super) const SCHEMAS: &[Schema] = &[
             must("node_type", Text).says("Always `img`."),
         ],
     ),
+    Schema::object(
+        "uiNodeScriptAttributes",
+        "A script that the page loads.",
+        &[
+            must("src", Text),
+            must("async", Flag),
+            must("referrerpolicy", Text),
+            must("crossorigin", Text),
+            must("integrity", Text).says("Subresource Integrity of the script."),
+            must("type", Text),
+            must("id", Text),
+            must("nonce", Text),
+            must("node_type", Text).says("Always `script`."),
+        ],
+    ),
+    Schema::object("webAuthnRelatedOrigins", "Web sites that share keys.", &[must("origins", List(&Text))]),
     Schema::object(
         "uiText",
         "A message for people.",

@@ -24,6 +24,7 @@ pub(crate) struct Operation {
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 const TEXT: &str = "text/plain";
+const SCRIPT: &str = "text/javascript";
 
 impl Operation {
     const fn new(tag: &'static str, method: &'static str, path: &'static str, name: &'static str, summary: &'static str) -> Self {
@@ -181,6 +182,11 @@ pub(crate) const fn plain(says: &'static str) -> Answer {
     Answer { status: 200, says, kinds: &[TEXT], shape: Text }
 }
 
+/// A script.
+pub(crate) const fn script(says: &'static str) -> Answer {
+    Answer { status: 200, says, kinds: &[SCRIPT], shape: Text }
+}
+
 /// 204.
 pub(crate) const fn nothing(says: &'static str) -> Answer {
     Answer { status: 204, says, kinds: &[], shape: Text }
@@ -207,6 +213,11 @@ pub(crate) const fn refuses(status: u16) -> Answer {
 }
 
 impl Answer {
+    /// With another status.
+    pub(crate) const fn with_status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
     /// For those who do not ask for JSON, text.
     pub(crate) const fn or_text(self) -> Self {
         Self { kinds: &[JSON, TEXT], ..self }

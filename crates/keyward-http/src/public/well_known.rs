@@ -1,29 +1,54 @@
 //! Addresses that other programs know by heart (RFC 8615).
-//! Password managers ask for the place to change a password.
-//! Redirects only.
+//! Password managers ask for the place to change a password, browsers for the origins that share keys, pages for the script that
+//! talks to authenticators.
+//! What is told here is the same for everybody.
 
 use axum::Router;
 use axum::extract::Extension;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use http::StatusCode;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, StatusCode};
+use keyward_config::Methods;
+use keyward_selfservice::webauthn_script;
+use serde_json::json;
 
 use super::Called;
-use crate::openapi::{Operation, leads};
+use crate::openapi::Shape::Named;
+use crate::openapi::{Operation, leads, plain, script, shows};
 use crate::reply::Reply;
 
 pub(super) fn routes() -> Router {
-    Router::new().route("/.well-known/change-password", get(change_password))
+    Router::new()
+        .route("/.well-known/change-password", get(change_password))
+        .route("/.well-known/webauthn", get(related_origins))
+        .route(webauthn_script::PATH, get(webauthn_js))
 }
 
 /// The same, for programs.
-pub(super) const OPERATIONS: &[Operation] = &[Operation::frontend(
-    "GET",
-    "/.well-known/change-password",
-    "getChangePasswordUrl",
-    "Leads password managers to where a password is changed.",
-)
-.answers(&[leads(303)])];
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::frontend(
+        "GET",
+        "/.well-known/change-password",
+        "getChangePasswordUrl",
+        "Leads password managers to where a password is changed.",
+    )
+    .answers(&[leads(303)]),
+    Operation::frontend(
+        "GET",
+        "/.well-known/webauthn",
+        "getWebAuthnRelatedOrigins",
+        "Tells browsers which web sites share their keys with this one.",
+    )
+    .answers(&[shows(200, "The origins.", Named("webAuthnRelatedOrigins")), plain("There is only one.").with_status(404)]),
+    Operation::frontend(
+        "GET",
+        webauthn_script::PATH,
+        "getWebAuthnJavaScript",
+        "Answers with the script that talks to authenticators.",
+    )
+    .answers(&[script("JavaScript.")]),
+];
 
 async fn change_password(Extension(caller): Called) -> Response {
     let addresses = &caller.site().addresses;
@@ -34,4 +59,39 @@ async fn change_password(Extension(caller): Called) -> Response {
         addresses.settings_ui.clone()
     };
     Reply::redirect(StatusCode::SEE_OTHER, location).send(&caller).await
+}
+
+/// Related origins (WebAuthn Level 3, section 5.11): served where several web sites share one relying party.
+async fn related_origins(Extension(caller): Called) -> Response {
+    match related(&caller.app().config.selfservice.methods) {
+        Some(origins) => Reply::json(StatusCode::OK, json!({ "origins": origins }).to_string()).send(&caller).await,
+        None => Reply::not_found().send(&caller).await,
+    }
+}
+
+/// The web sites that share keys; `None` when there are fewer than two of them.
+fn related(methods: &Methods) -> Option<Vec<&str>> {
+    let parties =
+        [(methods.passkey.enabled, &methods.passkey.relying_party), (methods.webauthn.enabled, &methods.webauthn.relying_party)];
+    let mut origins = Vec::new();
+    for (_, party) in parties.into_iter().filter(|(is_on, _)| *is_on) {
+        for origin in party.origins.iter().map(String::as_str) {
+            // Apps prove their link to the site in ways of their own, and browsers take only secure origins.
+            if origin.starts_with("https://") && !origins.contains(&origin) {
+                origins.push(origin);
+            }
+        }
+    }
+    (origins.len() > 1).then_some(origins)
+}
+
+/// The script. Pages of every origin load it with its hash, so it is readable for all; it changes only with this program, and the
+/// browser asks whether it did.
+async fn webauthn_js(Extension(_): Called, headers: HeaderMap) -> Response {
+    let tag = format!("\"{}\"", webauthn_script::integrity());
+    let common = [(CACHE_CONTROL, "public, no-cache"), (ACCESS_CONTROL_ALLOW_ORIGIN, "*"), (ETAG, tag.as_str())];
+    if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        return (StatusCode::NOT_MODIFIED, common).into_response();
+    }
+    ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], common, webauthn_script::SOURCE).into_response()
 }

@@ -16,8 +16,8 @@ use keyward_store::Batch;
 use serde_json::{Value, json};
 
 use super::{
-    Change, LoginContext, LoginMethod, Proposal, Proven, Refusal, SettingsContext, SettingsMethod, SettingsStep, ShowOnce, Step,
-    second_factor,
+    Change, LoginContext, LoginMethod, LoginProposal, Proposal, Proven, Refusal, SettingsContext, SettingsMethod, SettingsStep,
+    ShowOnce, Step, second_factor,
 };
 
 /// The method.
@@ -184,7 +184,7 @@ impl LoginMethod for LookupSecret {
         vec![code, Node::submit(Group::LookupSecret, "method", "lookup_secret", Message::plain(1_010_010))]
     }
 
-    fn prove<'a>(&'a self, context: &'a LoginContext<'a>, body: &'a Payload) -> Step<'a, Result<Proven, Refusal>> {
+    fn prove<'a>(&'a self, context: &'a LoginContext<'a>, body: &'a Payload) -> Step<'a, Result<LoginProposal, Refusal>> {
         Box::pin(async {
             let app = context.app;
             let now = context.visit.now;
@@ -218,7 +218,7 @@ impl LoginMethod for LookupSecret {
             let event = Event::done(EventKind::LookupCodeUsed).identity(id).flow(context.flow.id).method("lookup_secret");
             event.detail("left", set.left().saturating_sub(1)).write(app, &context.visit.client, now, &mut upkeep);
             let proof = second_factor::proof(Proof::LookupSecret, now);
-            Ok(Proven { identity, proof, upkeep, attempt })
+            Ok(Proven { identity, proof, upkeep, attempt }.into())
         })
     }
 

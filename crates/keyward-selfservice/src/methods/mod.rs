@@ -2,37 +2,42 @@
 //! A method says which submits it answers to, what it shows, and what it would change; it never writes anything itself.
 //! Methods know neither doors nor cookies, and not each other.
 
+mod keys;
 pub mod lookup_secret;
+pub mod passkey;
 pub mod password;
 pub mod profile;
 mod second_factor;
 pub mod totp;
+pub mod webauthn;
 
 use std::future::Future;
 use std::pin::Pin;
 
 use keyward_config::Config;
 use keyward_model::{
-    AuthMethod, Flow, FormErrors, Group, IdentitySnapshot, Login, Memory, Node, Operation, Problem, Registration, Secret,
-    Settings,
+    AuthMethod, CredentialType, Flow, FormErrors, Group, IdentitySnapshot, InputType, Login, Memory, Message, Node, Operation,
+    Problem, Registration, Secret, Settings,
 };
-use keyward_services::App;
 use keyward_services::audit::Event;
 use keyward_services::derive::IdentityEdit;
 use keyward_services::payload::Payload;
 use keyward_services::schema::IdentitySchema;
+use keyward_services::{App, storage_problem};
 use serde_json::Value;
 
 use crate::visit::Visit;
 
 /// Settings methods in the order in which they are asked (contract: settings 3.0.1).
-pub const SETTINGS: &[&dyn SettingsMethod] = &[&profile::Profile, &password::Password, &totp::Totp, &lookup_secret::LookupSecret];
+pub const SETTINGS: &[&dyn SettingsMethod] =
+    &[&profile::Profile, &password::Password, &totp::Totp, &passkey::Passkey, &webauthn::Webauthn, &lookup_secret::LookupSecret];
 
 /// Login methods in the order in which they are asked (contract: login 6.3).
-pub const LOGIN: &[&dyn LoginMethod] = &[&password::Password, &totp::Totp, &lookup_secret::LookupSecret];
+pub const LOGIN: &[&dyn LoginMethod] =
+    &[&password::Password, &totp::Totp, &passkey::Passkey, &webauthn::Webauthn, &lookup_secret::LookupSecret];
 
 /// Registration methods in the order in which they are asked (contract: login 9).
-pub const REGISTRATION: &[&dyn RegistrationMethod] = &[&password::Password];
+pub const REGISTRATION: &[&dyn RegistrationMethod] = &[&password::Password, &passkey::Passkey, &webauthn::Webauthn];
 
 /// A boxed future, so that methods can stand in a slice.
 pub type Step<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -82,6 +87,10 @@ pub trait SettingsMethod: Sync {
     fn enabled(&self, config: &Config) -> bool;
     /// Whether this submit is for it, switched on or not.
     fn claims(&self, body: &Payload) -> bool;
+    /// What the page says about it when the flow is made.
+    fn opening(&self, _context: &SettingsContext<'_>) -> Option<Message> {
+        None
+    }
     /// What to keep, sealed, until the submit: runs once when a flow is made and again after each success.
     fn remember(&self, _context: &SettingsContext<'_>) -> Option<Value> {
         None
@@ -195,6 +204,38 @@ pub struct Proven {
     pub attempt: keyward_services::attempts::Reserved,
 }
 
+/// What a login method comes to.
+#[derive(Debug)]
+pub enum LoginProposal {
+    /// Somebody is proved.
+    Proven(Box<Proven>),
+    /// The method knows who is meant and asks for the proof: its nodes are all that the flow shows from now on.
+    Next(Next),
+    /// The submit brought nothing yet: the page has to ask.
+    Ask,
+}
+
+/// The next step of a sign-in.
+#[derive(Debug)]
+pub struct Next {
+    /// Replaces the method's memory.
+    pub memory: Value,
+    /// What the page says.
+    pub message: Message,
+}
+
+impl From<Proven> for LoginProposal {
+    fn from(proven: Proven) -> Self {
+        Self::Proven(Box::new(proven))
+    }
+}
+
+impl From<Next> for LoginProposal {
+    fn from(next: Next) -> Self {
+        Self::Next(next)
+    }
+}
+
 /// Proves who somebody is.
 pub trait LoginMethod: Sync {
     /// The wire's method word.
@@ -210,7 +251,7 @@ pub trait LoginMethod: Sync {
     /// What it shows.
     fn nodes(&self, context: &LoginContext<'_>) -> Vec<Node>;
     /// Proves it, or says why not. Costs the same whether the account exists or not.
-    fn prove<'a>(&'a self, context: &'a LoginContext<'a>, body: &'a Payload) -> Step<'a, Result<Proven, Refusal>>;
+    fn prove<'a>(&'a self, context: &'a LoginContext<'a>, body: &'a Payload) -> Step<'a, Result<LoginProposal, Refusal>>;
     /// Which submitted values a refused form shows again. Never a secret.
     fn echo(&self, body: &Payload) -> Vec<(String, Value)>;
 }
@@ -244,6 +285,10 @@ pub trait RegistrationMethod: Sync {
     fn enabled(&self, config: &Config) -> bool;
     /// Whether this submit is for it.
     fn claims(&self, body: &Payload) -> bool;
+    /// What to keep, sealed, until the submit: runs once when a flow is made.
+    fn remember(&self, _app: &App, _schema: &IdentitySchema, _flow: &Flow<Registration>) -> Option<Value> {
+        None
+    }
     /// What it shows beside the traits.
     fn nodes(&self, context: &RegistrationContext<'_>) -> Vec<Node>;
     /// Refusals of its own fields, found together with those of the traits.
@@ -255,6 +300,32 @@ pub trait RegistrationMethod: Sync {
         body: &'a Payload,
         traits: Value,
     ) -> Step<'a, Result<Applicant, Refusal>>;
+}
+
+/// The field for what somebody signs in with, called as their schema calls it.
+fn identifier_field(app: &App, flow: &Flow<Login>) -> Node {
+    let schema = crate::stories::entry_schema(app, flow.extra.identity_schema.as_deref());
+    let title = schema.and_then(IdentitySchema::identifier_title);
+    let label = title.map_or_else(|| Message::plain(1_070_004), |(title, name)| Message::title(title, name));
+    Node::input(Group::Default, "identifier", InputType::Text).required(true).label(label)
+}
+
+/// Bytes that somebody may type to sign in. Nothing longer is looked up or kept in the form; operators may import identifiers
+/// that exceed `security.limits`, so that bound is not asked here.
+const LONGEST_IDENTIFIER: usize = 4_096;
+
+/// The account that somebody means who types this to sign in.
+async fn find_by_identifier(app: &App, kind: CredentialType, typed: &str) -> Result<Option<IdentitySnapshot>, Problem> {
+    if typed.len() > LONGEST_IDENTIFIER {
+        return Ok(None);
+    }
+    for candidate in keyward_services::phone::login_candidates(typed) {
+        let found = app.store.find_identity_by_identifier(kind, &candidate).await.map_err(storage_problem)?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
 /// The name under which the submitted traits are remembered as a whole. No node has it: the nodes are made of them, so that a

@@ -18,8 +18,9 @@ use keyward_store::Batch;
 use serde_json::{Value, json};
 
 use super::{
-    Applicant, Change, LoginContext, LoginMethod, Proposal, Proven, Refusal, RegistrationContext, RegistrationMethod,
-    SettingsContext, SettingsMethod, SettingsStep, Step,
+    Applicant, Change, LONGEST_IDENTIFIER, LoginContext, LoginMethod, LoginProposal, Proposal, Proven, Refusal,
+    RegistrationContext, RegistrationMethod, SettingsContext, SettingsMethod, SettingsStep, Step, find_by_identifier,
+    identifier_field,
 };
 
 /// The method.
@@ -108,11 +109,7 @@ impl LoginMethod for Password {
         let submit = |label| Node::submit(Group::Password, "method", "password", Message::plain(label));
         match context.flow.memory.0.get("password") {
             None => {
-                let schema = crate::stories::entry_schema(context.app, context.flow.extra.identity_schema.as_deref());
-                let title = schema.and_then(IdentitySchema::identifier_title);
-                let label = title.map_or_else(|| Message::plain(1_070_004), |(title, name)| Message::title(title, name));
-                let identifier =
-                    Node::input(Group::Default, "identifier", InputType::Text).value("".into()).required(true).label(label);
+                let identifier = identifier_field(context.app, context.flow).value("".into());
                 vec![identifier, field, submit(1_010_022)]
             }
             // A refresh asks for one's own password only; who has none is offered nothing here.
@@ -124,7 +121,7 @@ impl LoginMethod for Password {
         }
     }
 
-    fn prove<'a>(&'a self, context: &'a LoginContext<'a>, body: &'a Payload) -> Step<'a, Result<Proven, Refusal>> {
+    fn prove<'a>(&'a self, context: &'a LoginContext<'a>, body: &'a Payload) -> Step<'a, Result<LoginProposal, Refusal>> {
         Box::pin(async move {
             let identifier = required_identifier(body);
             let password = required_secret(body, "password");
@@ -137,11 +134,12 @@ impl LoginMethod for Password {
                 }
             };
             let app = context.app;
-            let found = find(app, &identifier).await?;
+            let found = find_by_identifier(app, CredentialType::Password, &identifier).await?;
             let attempt = reserve(context, found.as_ref(), &identifier).await?;
             match judge(context, found.as_ref(), &password).await {
                 Ok((identity, upkeep)) => {
-                    Ok(Proven { identity: identity.clone(), proof: AuthMethod::password(context.visit.now), upkeep, attempt })
+                    let proof = AuthMethod::password(context.visit.now);
+                    Ok(Proven { identity: identity.clone(), proof, upkeep, attempt }.into())
                 }
                 Err(Refusal::Problem(problem)) => {
                     attempt.give_back(app).await;
@@ -207,10 +205,6 @@ fn required_secret(body: &Payload, name: &str) -> Result<Secret<String>, FormErr
     }
 }
 
-/// Bytes that somebody may type to sign in. Nothing longer is looked up or kept in the form; operators may import identifiers
-/// that exceed `security.limits`, so that bound is not asked here.
-const LONGEST_IDENTIFIER: usize = 4_096;
-
 fn required_identifier(body: &Payload) -> Result<String, FormErrors> {
     let text = match body.string("identifier")? {
         Some(text) => Some(text),
@@ -223,20 +217,6 @@ fn required_identifier(body: &Payload) -> Result<String, FormErrors> {
         return Err(FormErrors::at("identifier", Message::new(4_000_017, context)));
     }
     Ok(text.to_owned())
-}
-
-async fn find(app: &App, identifier: &str) -> Result<Option<IdentitySnapshot>, Problem> {
-    for candidate in keyward_services::phone::login_candidates(identifier) {
-        let found = app
-            .store
-            .find_identity_by_identifier(CredentialType::Password, &candidate)
-            .await
-            .map_err(keyward_services::storage_problem)?;
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    Ok(None)
 }
 
 /// Counts the attempt, for an account that exists and for one that does not alike.

@@ -18,8 +18,8 @@ use keyward_store::Batch;
 use serde_json::{Value, json};
 
 use super::{
-    Change, LoginContext, LoginMethod, Proposal, Proven, Refusal, SettingsContext, SettingsMethod, SettingsStep, ShowOnce, Step,
-    second_factor,
+    Change, LoginContext, LoginMethod, LoginProposal, Proposal, Proven, Refusal, SettingsContext, SettingsMethod, SettingsStep,
+    ShowOnce, Step, second_factor,
 };
 
 /// The method.
@@ -212,7 +212,7 @@ impl LoginMethod for Totp {
         vec![code, Node::submit(Group::Totp, "method", "totp", Message::plain(1_010_009))]
     }
 
-    fn prove<'a>(&'a self, context: &'a LoginContext<'a>, body: &'a Payload) -> Step<'a, Result<Proven, Refusal>> {
+    fn prove<'a>(&'a self, context: &'a LoginContext<'a>, body: &'a Payload) -> Step<'a, Result<LoginProposal, Refusal>> {
         Box::pin(async {
             let app = context.app;
             let identity = second_factor::signed_in_identity(context).await?;
@@ -242,7 +242,7 @@ impl LoginMethod for Totp {
             config["last_step"] = json!(step);
             upkeep.consume_credential_config(row, &config, now);
             let proof = second_factor::proof(Proof::Totp, now);
-            Ok(Proven { identity, proof, upkeep, attempt })
+            Ok(Proven { identity, proof, upkeep, attempt }.into())
         })
     }
 

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::{FORM_ATTEMPTS, new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, store_form, ui};
 use crate::gate;
-use crate::methods::{LOGIN, LoginContext, LoginMethod, Proven, Refusal};
+use crate::methods::{LOGIN, LoginContext, LoginMethod, LoginProposal, Next, Proven, Refusal};
 use crate::outcome::{IssuedSession, LoginOutcome, Outcome, SignedIn};
 use crate::view::LoginView;
 use crate::visit::{Submitted, Visit};
@@ -106,7 +106,9 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
         return refuse(app, visit, flow, None, FormErrors::global(Message::plain(4_010_002)), Vec::new()).await;
     };
     match prove(app, visit, &mut flow, method, &body).await {
-        Ok(signed_in) => Ok(Outcome::Done(signed_in)),
+        Ok(Reached::SignedIn(signed_in)) => Ok(Outcome::Done(*signed_in)),
+        Ok(Reached::Next(next)) => step(app, visit, flow, method, next).await,
+        Ok(Reached::Nothing) => Ok(Outcome::SentBack(view(app, visit, &flow))),
         Err(Refusal::Form(errors)) => {
             // Somebody was proved and is refused all the same: what was typed is not at fault, and starts over.
             let echo = if flow.extra.active.is_some() { Vec::new() } else { method.echo(&body) };
@@ -125,13 +127,21 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
     }
 }
 
+/// How far a submit came.
+enum Reached {
+    SignedIn(Box<SignedIn>),
+    Next(Next),
+    /// It brought nothing to judge.
+    Nothing,
+}
+
 async fn prove(
     app: &App,
     visit: &Visit,
     flow: &mut Flow<Login>,
     method: &dyn LoginMethod,
     body: &Payload,
-) -> Result<SignedIn, Refusal> {
+) -> Result<Reached, Refusal> {
     if !method.enabled(&app.config) {
         return Err(Problem::MethodDisabled.into());
     }
@@ -147,7 +157,11 @@ async fn prove(
     };
     let mut visit = visit.clone();
     for _ in 0..ATTEMPTS {
-        let proven = method.prove(&LoginContext { app, visit: &visit, flow }, body).await?;
+        let proven = match method.prove(&LoginContext { app, visit: &visit, flow }, body).await? {
+            LoginProposal::Proven(proven) => *proven,
+            LoginProposal::Next(next) => return Ok(Reached::Next(next)),
+            LoginProposal::Ask => return Ok(Reached::Nothing),
+        };
         flow.extra.active = Some(method.id().to_owned());
         if proven.identity.identity.state != IdentityState::Active {
             proven.attempt.give_back(app).await;
@@ -156,7 +170,7 @@ async fn prove(
         let attempt = proven.attempt.clone();
         let signed_in = sign_in(app, &visit, &mut flow.clone(), method, proven, location.clone()).await;
         if let Ok(Some(signed_in)) = signed_in {
-            return Ok(signed_in);
+            return Ok(Reached::SignedIn(Box::new(signed_in)));
         }
         attempt.give_back(app).await;
         signed_in?;
@@ -168,6 +182,34 @@ async fn prove(
         }
     }
     Err(FormErrors::global(Message::plain(4_010_002)).into())
+}
+
+/// The member of a flow's memory that names the method whose next step is due.
+const DUE: &str = "due";
+
+/// Keeps what a method asks for next, and shows nothing else.
+async fn step(
+    app: &App,
+    visit: &Visit,
+    mut flow: Flow<Login>,
+    method: &dyn LoginMethod,
+    next: Next,
+) -> Result<LoginOutcome, Problem> {
+    flow.memory.0.insert(method.id().to_owned(), next.memory);
+    flow.memory.0.insert(DUE.to_owned(), method.id().into());
+    flow.form.say(next.message);
+    flow.extra.active = Some(method.id().to_owned());
+    flow.extra.updated_at = visit.now;
+    let mut batch = Batch::new();
+    flow_rows::update(app, &mut flow, &mut batch);
+    match app.store.commit(batch).await {
+        Ok(()) => Ok(Outcome::Stepped(view(app, visit, &flow))),
+        // Another submit of this flow was faster: the page shows what it came to.
+        Err(StoreError::Refused(Guarded::VersionConflict)) => {
+            refuse(app, visit, flow, Some(method), FormErrors::global(Message::plain(4_010_002)), Vec::new()).await
+        }
+        Err(error) => Err(storage_problem(error)),
+    }
 }
 
 /// How often a proof is looked at anew when another request used up something of the same credential, or raised the same session,
@@ -500,7 +542,9 @@ fn second_factor_url(app: &App, flow: &Flow<Login>) -> String {
 
 fn view(app: &App, visit: &Visit, flow: &Flow<Login>) -> LoginView {
     let context = LoginContext { app, visit, flow };
-    let nodes = LOGIN.iter().filter(|method| method.enabled(&app.config)).flat_map(|method| method.nodes(&context)).collect();
+    let due = flow.memory.0.get(DUE).and_then(serde_json::Value::as_str);
+    let shown = LOGIN.iter().filter(|method| method.enabled(&app.config) && due.is_none_or(|due| due == method.id()));
+    let nodes = shown.flat_map(|method| method.nodes(&context)).collect();
     let keys = ["csrf_token", "identifier", "password"].map(str::to_owned);
     let ui = ui(app, visit, flow, nodes, |nodes| sort_entry(nodes, &NodeOrder { groups: LOGIN_GROUPS, keys: &keys }));
     let Flow { extra, .. } = flow;

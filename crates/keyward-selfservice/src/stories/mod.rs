@@ -8,7 +8,9 @@ pub mod registration;
 pub mod sessions;
 pub mod settings;
 
-use keyward_model::{ContinueWith, Flow, FlowType, Form, Kind, Memory, Message, Node, Owner, Problem, Session, Span, Time, Ui};
+use keyward_model::{
+    ContinueWith, Flow, FlowType, Form, Kind, Memory, Message, Node, Owner, Problem, Session, Span, Time, Ui, upsert,
+};
 use keyward_services::audit::{Client, Event, EventKind};
 use keyward_services::schema::IdentitySchema;
 use keyward_services::{App, flow_rows, storage_problem};
@@ -122,7 +124,8 @@ fn return_to(app: &App, candidate: Option<&str>) -> Result<Option<String>, Probl
 }
 
 /// The built `ui` of a flow: freshly made nodes, then what the flow remembers, then order and language.
-fn ui<K: Kind>(app: &App, visit: &Visit, flow: &Flow<K>, mut nodes: Vec<Node>, sort: impl FnOnce(&mut [Node])) -> Ui {
+fn ui<K: Kind>(app: &App, visit: &Visit, flow: &Flow<K>, nodes: Vec<Node>, sort: impl FnOnce(&mut [Node])) -> Ui {
+    let mut nodes = upsert(nodes);
     nodes.push(Node::csrf(if flow.flow_type == FlowType::Browser { &visit.csrf_token } else { "" }));
     flow.form.lay_over(&mut nodes);
     sort(&mut nodes);

@@ -13,7 +13,7 @@ use keyward_services::schema::IdentitySchema;
 use keyward_services::session::{self, serve_identity, session_json};
 use keyward_services::tokens::SessionToken;
 use keyward_services::{App, flow_rows, storage_problem};
-use keyward_store::{Batch, Refusal as Guarded, StoreError};
+use keyward_store::{Batch, Refusal as Guarded, StoreError, UniqueConflict};
 use serde_json::{Value, json};
 
 use super::{login, new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, store_form, ui};
@@ -37,7 +37,7 @@ pub async fn create(
     if !app.config.selfservice.flows.registration.enabled {
         return Err(Problem::FlowDisabled);
     }
-    let flow = begin(app, visit, flow_type, request_url);
+    let mut flow = begin(app, visit, flow_type, request_url);
     let location = return_to(app, flow.query("return_to").as_deref())?;
     if visit.session.is_some() {
         return Err(Problem::SessionAlreadyAvailable { location: location.unwrap_or_else(|| super::default_location(app)) });
@@ -45,6 +45,7 @@ pub async fn create(
     if flow.extra.identity_schema.as_deref().is_some_and(|id| !super::is_selectable(app, id)) {
         return Err(Problem::BadRequest { reason: "The identity schema cannot be chosen here.".to_owned() });
     }
+    remember(app, &mut flow)?;
     let mut batch = Batch::new();
     flow_rows::insert(app, &flow, &mut batch);
     app.store.commit(batch).await.map_err(storage_problem)?;
@@ -84,7 +85,8 @@ pub async fn submit(
         return Err(Problem::SessionAlreadyAvailable { location: super::default_location(app) });
     }
     if flow.is_expired(visit.now) {
-        let replacement = begin(app, visit, flow.flow_type, &flow.request_url);
+        let mut replacement = begin(app, visit, flow.flow_type, &flow.request_url);
+        remember(app, &mut replacement)?;
         return Err(replace_expired(app, replacement, &flow).await);
     }
     let body = match submitted {
@@ -167,6 +169,9 @@ async fn apply(
     flow_rows::update(app, flow, &mut batch);
     match app.store.commit(batch).await {
         Ok(()) => {}
+        Err(StoreError::Unique(UniqueConflict::Key)) => {
+            return Err(FormErrors::global(Message::reason("This key is registered already.")).into());
+        }
         Err(StoreError::Unique(_)) => return Err(FormErrors::global(taken(app, schema, &identity.identity.traits).await?).into()),
         // Two submits of one flow: the first one made the account.
         Err(StoreError::Refused(Guarded::VersionConflict)) => return Err(FormErrors::global(Message::plain(4_010_003)).into()),
@@ -261,6 +266,17 @@ fn begin(app: &App, visit: &Visit, flow_type: FlowType, request_url: &str) -> Fl
     flow
 }
 
+/// Lets every method put what it needs until the submit into the flow's sealed memory.
+fn remember(app: &App, flow: &mut Flow<Registration>) -> Result<(), Problem> {
+    let schema = schema(app, flow)?;
+    for method in REGISTRATION.iter().filter(|method| method.enabled(&app.config)) {
+        if let Some(content) = method.remember(app, schema, flow) {
+            flow.memory.0.insert(method.id().to_owned(), content);
+        }
+    }
+    Ok(())
+}
+
 async fn find(app: &App, id: FlowId) -> Result<Flow<Registration>, Problem> {
     flow_rows::find(app, id).await.map_err(storage_problem)?.ok_or(Problem::FlowNotFound)
 }
@@ -286,6 +302,7 @@ fn view(app: &App, visit: &Visit, flow: &Flow<Registration>) -> Result<Registrat
     keys.extend(traits.next());
     keys.push("password".to_owned());
     keys.extend(traits);
+    keys.extend(["webauthn_remove", "webauthn_register_displayname", "webauthn_register"].map(str::to_owned));
     let ui = ui(app, visit, flow, nodes, |nodes| sort_entry(nodes, &NodeOrder { groups: REGISTRATION_GROUPS, keys: &keys }));
     Ok(RegistrationView {
         id: flow.id,

@@ -14,7 +14,7 @@ use keyward_services::payload::Payload;
 use keyward_services::schema::IdentitySchema;
 use keyward_services::session::{ActiveSession, find_active_by_id, serve_identity};
 use keyward_services::{App, flow_rows, storage_problem};
-use keyward_store::{Batch, ContainerRow, Refusal as Guarded, StoreError};
+use keyward_store::{Batch, ContainerRow, Refusal as Guarded, StoreError, UniqueConflict};
 use serde_json::value::RawValue;
 
 use super::{new_flow, note, redirect, replace_expired, return_to, store_form, ui};
@@ -42,6 +42,9 @@ pub async fn create(app: &App, visit: &mut Visit, flow_type: FlowType, request_u
     gate::level(app, &active, &identity.factors(), resume)?;
     return_to(app, asked.as_deref())?;
     remember(app, visit, &mut flow, &identity, schema);
+    let context = SettingsContext { app, visit, flow: &flow, identity: &identity, schema };
+    let openings: Vec<_> = enabled(app).filter_map(|method| method.opening(&context)).collect();
+    flow.form.messages.extend(openings);
 
     let mut batch = Batch::new();
     if flow_type == FlowType::Browser {
@@ -315,6 +318,9 @@ async fn commit(
             Err(StoreError::Refused(Guarded::AlreadyUsed)) => {
                 return Err(gate::refresh_again(app, active, flow).into());
             }
+            Err(StoreError::Unique(UniqueConflict::Key)) => {
+                return Err(FormErrors::global(Message::reason("This key is registered already.")).into());
+            }
             Err(StoreError::Unique(_)) => return Err(FormErrors::global(Message::plain(4_000_007)).into()),
             Err(error) => return Err(storage_problem(error).into()),
         }
@@ -489,10 +495,15 @@ fn fresh_flow(app: &App, visit: &Visit, active: &ActiveSession, flow_type: FlowT
     new_flow(app, visit, flow_type, request_url, lifespan, SettingsState::ShowForm, extra)
 }
 
+/// The methods that the operator switched on.
+fn enabled(app: &App) -> impl Iterator<Item = &'static dyn SettingsMethod> {
+    SETTINGS.iter().copied().filter(|method| method.enabled(&app.config))
+}
+
 /// Lets every method put what it needs until the submit into the flow's sealed memory.
 fn remember(app: &App, visit: &Visit, flow: &mut Flow<Settings>, identity: &IdentitySnapshot, schema: &IdentitySchema) {
     let mut memory = keyward_model::Memory::default();
-    for method in SETTINGS.iter().filter(|method| method.enabled(&app.config)) {
+    for method in enabled(app) {
         let context = SettingsContext { app, visit, flow, identity, schema };
         if let Some(content) = method.remember(&context) {
             memory.0.insert(method.id().to_owned(), content);
@@ -543,7 +554,7 @@ fn forbidden_return(problem: Problem) -> Refusal {
 
 fn view(app: &App, visit: &Visit, flow: &Flow<Settings>, identity: &IdentitySnapshot, schema: &IdentitySchema) -> SettingsView {
     let context = SettingsContext { app, visit, flow, identity, schema };
-    let nodes = SETTINGS.iter().filter(|method| method.enabled(&app.config)).flat_map(|method| method.nodes(&context)).collect();
+    let nodes = enabled(app).flat_map(|method| method.nodes(&context)).collect();
     let keys: Vec<String> = schema.node_keys().into_iter().chain(SETTINGS_KEYS.iter().map(|key| (*key).to_owned())).collect();
     let ui = ui(app, visit, flow, nodes, |nodes| sort_settings(nodes, &NodeOrder { groups: SETTINGS_GROUPS, keys: &keys }));
     SettingsView {

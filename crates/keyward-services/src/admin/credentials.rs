@@ -2,10 +2,8 @@
 //! Create, replace, patch and batch read them here, and pass everything through [`shown`] on its way out.
 //! Knows the wire's forms and how an import joins what is there; rows and identifiers of traits are the writer's business.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use keyward_model::{CredentialType, IdentitySnapshot, Problem, Secret, Time};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Refused, bad_request};
@@ -13,6 +11,7 @@ use crate::App;
 use crate::derive::CredentialEdit;
 use crate::hashing;
 use crate::passwords::{self, Lane, PasswordError};
+use crate::webauthn::{Key, Keys, handle_identifier, is_key_id};
 
 /// The member `credentials` of a body.
 #[derive(Debug, Deserialize)]
@@ -28,9 +27,9 @@ pub(super) struct GivenCredentials {
     #[serde(default)]
     lookup_secret: Option<Given<LookupConfig>>,
     #[serde(default)]
-    webauthn: Option<Given<KeysConfig>>,
+    webauthn: Option<Given<Keys>>,
     #[serde(default)]
-    passkey: Option<Given<KeysConfig>>,
+    passkey: Option<Given<Keys>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,64 +79,6 @@ struct LookupCode {
     code: Secret<String>,
     #[serde(default)]
     used_at: Option<Time>,
-}
-
-#[derive(Debug, Deserialize)]
-struct KeysConfig {
-    #[serde(default)]
-    credentials: Vec<Key>,
-    #[serde(default)]
-    user_handle: Option<String>,
-}
-
-/// A WebAuthn key as stored: bytes in standard base64.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Key {
-    id: String,
-    public_key: String,
-    #[serde(default = "no_attestation")]
-    attestation_type: String,
-    #[serde(default)]
-    authenticator: Authenticator,
-    #[serde(default)]
-    display_name: String,
-    #[serde(default)]
-    added_at: Option<Time>,
-    #[serde(default)]
-    is_passwordless: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    flags: Option<KeyFlags>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    transport: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    attestation: Option<Map<String, Value>>,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Authenticator {
-    #[serde(default)]
-    aaguid: String,
-    #[serde(default)]
-    sign_count: u32,
-    #[serde(default)]
-    clone_warning: bool,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "these are the authenticator's flags, one by one")]
-struct KeyFlags {
-    #[serde(default)]
-    user_present: bool,
-    #[serde(default)]
-    user_verified: bool,
-    #[serde(default)]
-    backup_eligible: bool,
-    #[serde(default)]
-    backup_state: bool,
-}
-
-fn no_attestation() -> String {
-    "none".to_owned()
 }
 
 /// Reads the member. What cannot be read is not quoted: it may hold a password.
@@ -209,7 +150,7 @@ impl GivenCredentials {
         }
         for (kind, keys) in [(CredentialType::Webauthn, &self.webauthn), (CredentialType::Passkey, &self.passkey)] {
             if let Some(given) = given(keys.as_ref()) {
-                put(kind, self::keys(kind, given, stored(kind), now)?);
+                put(kind, self::keys(kind, given, Keys::read(before.and_then(|before| before.credential(kind)))?, now)?);
             }
         }
         for (kind, links) in [(CredentialType::Oidc, &self.oidc), (CredentialType::Saml, &self.saml)] {
@@ -325,45 +266,30 @@ fn links(kind: CredentialType, given: &LinkConfig, stored: Option<&Value>) -> Re
 }
 
 /// Keys by their id, and for passkeys what finds them: the text of the user handle.
-fn keys(
-    kind: CredentialType,
-    given: &KeysConfig,
-    stored: Option<&Value>,
-    now: Time,
-) -> Result<(Value, Option<Vec<String>>), Refused> {
-    let bytes = |text: &str| STANDARD.decode(text).map_err(|_| bad_request("Keys and user handles must be in standard base64."));
-    let known_handle = stored.and_then(|config| config["user_handle"].as_str()).unwrap_or_default();
-    let handle = given.user_handle.as_deref().filter(|handle| !handle.is_empty()).unwrap_or(known_handle);
-    let handle_bytes = bytes(handle)?;
-    if kind == CredentialType::Passkey && (handle.is_empty() || given.credentials.is_empty()) {
+fn keys(kind: CredentialType, given: &Keys, stored: Keys, now: Time) -> Result<(Value, Option<Vec<String>>), Refused> {
+    let mut all = stored;
+    if !given.user_handle.is_empty() {
+        all.user_handle.clone_from(&given.user_handle);
+    }
+    if kind == CredentialType::Passkey && (all.user_handle.is_empty() || given.credentials.is_empty()) {
         return Err(bad_request("Passkeys need a user_handle and at least one credential."));
     }
-    let mut all = stored.and_then(|config| config["credentials"].as_array()).cloned().unwrap_or_default();
     for key in &given.credentials {
-        if bytes(&key.id)?.is_empty() || bytes(&key.public_key)?.is_empty() {
-            return Err(bad_request("A key needs an id and a public key."));
+        if !is_key_id(&key.id) || key.public_key.is_empty() {
+            return Err(bad_request("A key needs an id of 1 to 1023 bytes and a public key."));
         }
         let key = Key {
             added_at: key.added_at.or(Some(now)),
             is_passwordless: key.is_passwordless || kind == CredentialType::Passkey,
             ..key.clone()
         };
-        let entry = serde_json::to_value(&key).map_err(|_| Problem::Internal)?;
-        match all.iter_mut().find(|known| known["id"] == key.id.as_str()) {
-            Some(known) => *known = entry,
-            None => all.push(entry),
+        match all.credentials.iter_mut().find(|known| known.id == key.id) {
+            Some(known) => *known = key,
+            None => all.credentials.push(key),
         }
     }
-    let identifiers = (kind == CredentialType::Passkey).then(|| vec![handle_text(handle, handle_bytes)]);
-    Ok((json!({ "credentials": all, "user_handle": handle }), identifiers))
-}
-
-/// Handles made by this server and its model are text; others are found by their base64 form, which databases can hold.
-fn handle_text(encoded: &str, bytes: Vec<u8>) -> String {
-    match String::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => text,
-        _ => encoded.to_owned(),
-    }
+    let identifiers = (kind == CredentialType::Passkey).then(|| vec![handle_identifier(&all.user_handle)]);
+    Ok((all.to_config(), identifiers))
 }
 
 /// The edit for a credential whose config a patch wrote. It is stored as it stands, so it has to be what is stored.
@@ -382,8 +308,8 @@ pub(super) fn patched(
             totp(&given)?;
         }
         CredentialType::Webauthn | CredentialType::Passkey if config.as_object().is_some_and(|members| !members.is_empty()) => {
-            let given: KeysConfig = serde_json::from_value(config.clone()).map_err(malformed)?;
-            identifiers = keys(kind, &given, None, now)?.1;
+            let given: Keys = serde_json::from_value(config.clone()).map_err(malformed)?;
+            identifiers = keys(kind, &given, Keys::default(), now)?.1;
         }
         CredentialType::LookupSecret if !config["recovery_codes"].is_null() => {
             let _: Vec<LookupCode> = serde_json::from_value(config["recovery_codes"].clone()).map_err(malformed)?;

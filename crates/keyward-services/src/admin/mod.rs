@@ -153,6 +153,7 @@ async fn taken(app: &App, derived: &Derived, conflict: UniqueConflict) -> Refuse
 const fn words(conflict: UniqueConflict) -> (&'static str, &'static str) {
     match conflict {
         UniqueConflict::ExternalId => ("external_id", "The external id is already used by another identity."),
+        UniqueConflict::Key => ("key", "A key is already registered with another identity."),
         UniqueConflict::VerifiableAddress => ("verifiable_address", "An address is already used by another identity."),
         UniqueConflict::RecoveryAddress => ("recovery_address", "An address is already used by another identity."),
         UniqueConflict::Identifier | UniqueConflict::Other => {

@@ -47,6 +47,19 @@ impl IdentitySchema {
             .or_else(|| self.first_text(traits, |definition| definition.extension.webauthn_identifier))
     }
 
+    /// The fields that [`IdentitySchema::passkey_display_name`] is read from, in the order in which they are asked.
+    pub fn passkey_display_name_fields(&self) -> Vec<&str> {
+        let named = |wanted: fn(&TraitDefinition) -> bool| {
+            self.traits()
+                .iter()
+                .filter(move |definition| wanted(definition))
+                .map(|definition| definition.name.as_str())
+                .collect::<Vec<_>>()
+        };
+        let flagged = named(|definition| definition.extension.passkey_display_name);
+        if flagged.is_empty() { named(|definition| definition.extension.webauthn_identifier) } else { flagged }
+    }
+
     fn first_text(&self, traits: &Value, wanted: impl Fn(&TraitDefinition) -> bool) -> Option<String> {
         let definitions = self.traits().iter().filter(|definition| wanted(definition));
         definitions

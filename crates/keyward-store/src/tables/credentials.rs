@@ -1,8 +1,8 @@
-//! Credentials and the identifiers that find them at sign-in.
+//! Credentials, the identifiers that find them at sign-in, and the keys that they hold.
 //! The writer of identities puts and drops them beside its guarded update; login upkeep only touches a config.
 //! Reading them is part of `snapshots`.
 
-use keyward_model::{Credential, CredentialId, IdentityId, Time};
+use keyward_model::{Credential, CredentialId, CredentialType, IdentityId, Time};
 use serde_json::Value;
 
 use super::{json, position};
@@ -18,14 +18,17 @@ declare! { "credentials";
     CLEAR_IDENTIFIERS = "DELETE FROM credential_identifiers WHERE credential_id = $1 AND identity_id = $2";
     PUT_IDENTIFIER = "INSERT INTO credential_identifiers (type, value, identity_id, credential_id, position) \
         VALUES ($1, $2, $3, $4, $5)";
+    CLEAR_KEYS = "DELETE FROM credential_keys WHERE credential_id = $1 AND identity_id = $2";
+    PUT_KEY = "INSERT INTO credential_keys (key_id, identity_id, credential_id) VALUES ($1, $2, $3)";
     TOUCH = "UPDATE credentials SET config = $1, updated_at = $2 WHERE id = $3 AND config = $4";
 }
 
 impl Batch {
-    /// Adds or replaces a credential and all its identifiers. Belongs beside [`Batch::update_identity`], whose guard keeps
+    /// Adds or replaces a credential with all its identifiers, and the ids of the keys that it holds. Belongs beside [`Batch::update_identity`], whose guard keeps
     /// two writers apart. A credential that replaces another of its type under a new id comes after that one's drop.
     ///
-    /// [`crate::UniqueConflict::Identifier`] when another identity signs in with one of the identifiers.
+    /// [`crate::UniqueConflict::Identifier`] when another identity signs in with one of the identifiers, and
+    /// [`crate::UniqueConflict::Key`] when a key is registered already.
     pub fn put_credential(&mut self, identity: IdentityId, credential: &Credential) {
         let kind = credential.kind.as_str();
         let values = params![
@@ -42,6 +45,13 @@ impl Batch {
         for (place, identifier) in credential.identifiers.iter().enumerate() {
             let values = params![kind, identifier, identity, credential.id, position(place)];
             self.push(&PUT_IDENTIFIER, values, Expect::Any);
+        }
+        if matches!(credential.kind, CredentialType::Webauthn | CredentialType::Passkey) {
+            self.push(&CLEAR_KEYS, params![credential.id, identity], Expect::Any);
+            let keys = credential.config["credentials"].as_array().map(Vec::as_slice).unwrap_or_default();
+            for key in keys.iter().filter_map(|key| key["id"].as_str()) {
+                self.push(&PUT_KEY, params![key, identity, credential.id], Expect::Any);
+            }
         }
     }
 

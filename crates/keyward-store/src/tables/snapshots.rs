@@ -40,6 +40,7 @@ declare! { "snapshots";
     BY_ID = parts_of!("SELECT id FROM identities WHERE id = $1");
     BY_EXTERNAL_ID = parts_of!("SELECT id FROM identities WHERE external_id = $1");
     BY_IDENTIFIER = parts_of!("SELECT identity_id FROM credential_identifiers WHERE type = $1 AND value = $2");
+    BY_KEY = parts_of!("SELECT identity_id FROM credential_keys WHERE key_id = $1");
     BY_ANY_IDENTIFIER = parts_of!("SELECT DISTINCT identity_id FROM credential_identifiers WHERE value = $1");
     BY_VERIFIABLE_ADDRESS = parts_of!("SELECT identity_id FROM verifiable_addresses WHERE via = $1 AND value = $2");
     BY_RECOVERY_ADDRESS = parts_of!("SELECT identity_id FROM recovery_addresses WHERE via = $1 AND value = $2");
@@ -82,6 +83,14 @@ impl Store {
         identifier: &str,
     ) -> Result<Option<IdentitySnapshot>, StoreError> {
         Ok(assemble(self.few(&BY_IDENTIFIER, params![kind.as_str(), identifier]).await?).pop())
+    }
+
+    /// The identity that holds a key of an authenticator, by the key's id in standard base64.
+    ///
+    /// # Errors
+    /// As [`Store::one`].
+    pub async fn find_identity_by_key(&self, key_id: &str) -> Result<Option<IdentitySnapshot>, StoreError> {
+        Ok(assemble(self.few(&BY_KEY, params![key_id]).await?).pop())
     }
 
     /// The identity with an operator's own key.

@@ -2,15 +2,18 @@
 //! The cells come from the file that also holds the pure decision to account (`demand.table` of the model).
 //! Operations whose methods do not exist yet are named in [`steps`] and are left out there, nowhere else.
 
+use base64::Engine as _;
 use keyward_model::{CredentialType, FlowId, FlowOrigin, Identity, IdentityId, IdentitySnapshot, Operation, Settings, Span};
 use keyward_services::derive::{CredentialEdit, IdentityEdit, derive};
 use keyward_services::flow_rows;
 use keyward_store::{Batch, FlowRow, ListedSession, Liveness};
+use keyward_testkit::authenticator::{Algorithm, SoftKey};
 use keyward_testkit::{Actor, ClientKind, Flow, PASSWORD, Said, Submitted, Trial, Value, flow_test};
 use serde_json::json;
 
 use crate::second_factor::{code, codes, first_step, key, step_up};
 use crate::second_factor_cases::enrol_first;
+use crate::webauthn::options;
 
 const TABLE: &str = include_str!("../../../keyward-model/src/demand.table");
 const NEW: &str = "staple 9 correct elephant";
@@ -74,6 +77,12 @@ enum Step {
     DisableCodes,
     RevealCodes,
     ReplaceCodes,
+    AddPasskey,
+    RenamePasskey,
+    RemovePasskey,
+    AddKey,
+    RenameKey,
+    RemoveKey,
     DisableNothing,
 }
 
@@ -85,13 +94,20 @@ fn steps(operation: Operation, level: Level) -> Vec<(Step, Second)> {
         Operation::EditProtectedTraits => vec![(Step::ProtectedTrait, App)],
         Operation::SetFirstPassword => vec![(Step::Password, Codes)],
         Operation::ChangePassword => vec![(Step::Password, App)],
-        Operation::AddFactor => vec![(Step::EnrolApp, Codes), (Step::MakeCodes, App)],
+        Operation::AddFactor => {
+            vec![(Step::EnrolApp, Codes), (Step::MakeCodes, App), (Step::AddPasskey, App), (Step::AddKey, App)]
+        }
         // Without a second factor of one's own there can still be codes that are used up.
-        Operation::RemoveFactor if level == Level::NoFactor => vec![(Step::DisableCodes, Codes)],
-        Operation::RemoveFactor => vec![(Step::UnlinkApp, App), (Step::DisableCodes, Codes)],
+        Operation::RemoveFactor if level == Level::NoFactor => vec![(Step::DisableCodes, Codes), (Step::RemovePasskey, App)],
+        Operation::RemoveFactor => {
+            vec![(Step::UnlinkApp, App), (Step::DisableCodes, Codes), (Step::RemovePasskey, App), (Step::RemoveKey, App)]
+        }
         Operation::RevealCodes => vec![(Step::RevealCodes, Codes)],
         Operation::ReplaceCodes => vec![(Step::ReplaceCodes, Codes)],
         Operation::Nothing => vec![(Step::DisableNothing, App)],
+        // A security key is a second factor by itself.
+        Operation::RenameFactor if level == Level::NoFactor => vec![(Step::RenamePasskey, App)],
+        Operation::RenameFactor => vec![(Step::RenamePasskey, App), (Step::RenameKey, App)],
         // There is no method for these yet.
         Operation::Link | Operation::Unlink => Vec::new(),
     }
@@ -110,7 +126,12 @@ fn setting(required_aal: &str) -> Value {
         "session": { "whoami": { "required_aal": "aal1" } },
         "selfservice": {
             "flows": { "settings": { "required_aal": required_aal } },
-            "methods": { "totp": { "enabled": true, "config": { "issue_lookup_secrets": false } }, "lookup_secret": { "enabled": true } },
+            "methods": {
+                "totp": { "enabled": true, "config": { "issue_lookup_secrets": false } },
+                "lookup_secret": { "enabled": true },
+                "passkey": { "enabled": true },
+                "webauthn": { "enabled": true },
+            },
         },
     })
 }
@@ -160,7 +181,10 @@ async fn prove(t: &Trial, required_aal: &str) {
             own.as_ref().or_else(shared).expect("a person for every cell").prove(&cell, step).await;
         }
     }
-    assert_eq!(proven, 9 * 12 + 2 * 12 - 4, "every cell of the nine operations, two of them in two ways");
+    // 12 cells an operation. Without a second factor there is one way less to rename, and two ways less to remove.
+    let ways = [1, 1, 1, 1, 4, 1, 1, 1];
+    let by_level = (4 * 2 + 8 * 4) + (4 + 8 * 2);
+    assert_eq!(proven, 12 * ways.iter().sum::<i32>() + by_level, "every cell of the ten operations, some in several ways");
 }
 
 /// What has to be prepared for a cell.
@@ -171,6 +195,8 @@ struct Situation {
     /// The step is about codes, so there have to be some.
     has_codes: bool,
     has_password: bool,
+    /// The step is about a key that is there.
+    key: Option<CredentialType>,
 }
 
 impl Situation {
@@ -180,6 +206,11 @@ impl Situation {
             second,
             has_codes: matches!(step, Step::DisableCodes | Step::RevealCodes | Step::ReplaceCodes),
             has_password: cell.operation != Operation::SetFirstPassword,
+            key: match step {
+                Step::RenamePasskey | Step::RemovePasskey => Some(CredentialType::Passkey),
+                Step::RenameKey | Step::RemoveKey => Some(CredentialType::Webauthn),
+                _ => None,
+            },
         }
     }
 }
@@ -197,7 +228,7 @@ struct Person<'a> {
 
 impl<'a> Person<'a> {
     async fn prepare(t: &'a Trial, email: &str, situation: Situation) -> Self {
-        let Situation { level, second, has_codes, has_password } = situation;
+        let Situation { level, second, has_codes, has_password, key: held } = situation;
         let created = t.admin().create_person(email).await;
         let id = created["id"].as_str().and_then(IdentityId::parse).expect("an id");
         let owner = t.person();
@@ -230,6 +261,13 @@ impl<'a> Person<'a> {
         let person = Self { t, id, email: email.to_owned(), device, owner };
         if level == Level::NoFactor && has_codes {
             person.use_up_codes().await;
+        }
+        if let Some(kind) = held {
+            let identifiers = (kind == CredentialType::Passkey).then(|| vec![format!("handle of {email}")]);
+            let id = base64(email.as_bytes());
+            let key = json!({ "id": id, "public_key": "AAECAw==", "is_passwordless": kind == CredentialType::Passkey });
+            let config = json!({ "credentials": [key], "user_handle": base64(format!("handle of {email}").as_bytes()) });
+            person.edit(CredentialEdit::Put { kind, config, identifiers }).await;
         }
         if !has_password {
             person.edit(CredentialEdit::Drop(CredentialType::Password)).await;
@@ -306,7 +344,31 @@ impl<'a> Person<'a> {
             Step::UnlinkApp => json!({ "totp_unlink": true }),
             Step::DisableCodes | Step::DisableNothing => json!({ "lookup_secret_disable": true }),
             Step::RevealCodes => json!({ "lookup_secret_reveal": true }),
+            Step::AddPasskey => {
+                let sent = self.browser().create(&options(flow, "passkey_create_data")).text();
+                json!({ "method": "passkey", "passkey_settings_register": sent })
+            }
+            Step::AddKey => {
+                let sent = self.browser().create(&options(flow, "webauthn_register_trigger")).text();
+                json!({ "method": "webauthn", "webauthn_register": sent, "webauthn_register_displayname": "key" })
+            }
+            Step::RenamePasskey => {
+                json!({ "method": "passkey", "passkey_rename": self.key_id(), "passkey_display_name": "new" })
+            }
+            Step::RenameKey => {
+                json!({ "method": "webauthn", "webauthn_rename": self.key_id(), "webauthn_register_displayname": "new" })
+            }
+            Step::RemovePasskey => json!({ "passkey_remove": self.key_id() }),
+            Step::RemoveKey => json!({ "webauthn_remove": self.key_id() }),
         }
+    }
+
+    fn browser(&self) -> SoftKey {
+        SoftKey::new(Algorithm::Es256, self.t.public().trim_end_matches('/'))
+    }
+
+    fn key_id(&self) -> String {
+        keyward_model::hex(self.email.as_bytes())
     }
 
     /// What was done is what is stored, and nothing beside it.
@@ -334,6 +396,8 @@ impl<'a> Person<'a> {
             Step::Password => vec![CredentialType::Password],
             Step::EnrolApp | Step::UnlinkApp => vec![CredentialType::Totp],
             Step::MakeCodes | Step::DisableCodes | Step::ReplaceCodes => vec![CredentialType::LookupSecret],
+            Step::AddPasskey | Step::RenamePasskey | Step::RemovePasskey => vec![CredentialType::Passkey],
+            Step::AddKey | Step::RenameKey | Step::RemoveKey => vec![CredentialType::Webauthn],
             Step::RevealCodes => unreachable!("looked at above"),
         };
         assert_eq!(changed, expected, "{situation}");
@@ -343,8 +407,10 @@ impl<'a> Person<'a> {
             Step::ProtectedTrait => assert_eq!(is.traits["email"], format!("new-{}", self.email)),
             _ => assert_eq!(is.traits, was.traits, "{situation}"),
         }
-        let raised = matches!(step, Step::EnrolApp | Step::MakeCodes | Step::ReplaceCodes);
-        assert_eq!(after.sessions != before.sessions, raised, "sessions after {situation}");
+        let raised = matches!(step, Step::EnrolApp | Step::MakeCodes | Step::ReplaceCodes | Step::AddKey);
+        // A passkey is one more proof of the first factor.
+        let proven = raised || step == Step::AddPasskey;
+        assert_eq!(after.sessions != before.sessions, proven, "sessions after {situation}");
         let level = self.device.whoami().await["authenticator_assurance_level"].clone();
         assert_eq!(level == "aal2", raised || situation.contains("Strong"), "{situation}");
         assert_eq!(self.stored_factors().await, after.identity.factors(), "{situation}");
@@ -364,6 +430,10 @@ impl<'a> Person<'a> {
         let session = self.device.whoami().await["id"].as_str().and_then(keyward_model::SessionId::parse).unwrap();
         self.t.store().find_session_by_id(session).await.unwrap().unwrap().factors
     }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 fn config(snapshot: &IdentitySnapshot, kind: CredentialType) -> Option<&Value> {

@@ -3,17 +3,21 @@
 //! Sequences are drawn from seeds, so a failure names one that can be run again.
 //! What each change does is tested elsewhere.
 
-use keyward_model::{Aal, Factors, IdentityId, Random, Span, count_factors};
+use keyward_model::{Aal, CredentialType, Factors, IdentityId, Random, Span, count_factors};
 use keyward_services::totp::TotpKey;
+use keyward_services::webauthn::Keys;
 use keyward_store::{Batch, Expect, Refusal, Sql, params};
+use keyward_testkit::authenticator::Algorithm;
 use keyward_testkit::{Actor, Flow, PASSWORD, Said, SeededRandom, Submitted, Trial, Value, database_test};
 use serde_json::json;
 
+use crate::passkey::browser_key;
 use crate::second_factor::{EMAIL, code, codes, enabled, enrol, first_step, key, step_up};
 use crate::second_factor_races::stored_factors;
+use crate::webauthn::options;
 
 const SEQUENCES: u32 = 6;
-const STEPS: u32 = 40;
+const STEPS: u32 = 50;
 
 #[derive(Clone, Copy, Debug)]
 enum Move {
@@ -27,16 +31,22 @@ enum Move {
     Password,
     FreeTrait,
     Email,
+    AddPasskey,
+    RemovePasskey,
+    AddKey,
+    RemoveKey,
     AdminDropsApp,
     AdminDropsCodes,
+    AdminDropsKeys,
     AdminPatches,
     AdminReplaces,
     CodesSignIn,
     CodesAreSecond,
     Companions,
+    KeysSignIn,
 }
 
-const MOVES: [Move; 17] = [
+const MOVES: [Move; 23] = [
     Move::Enrol,
     Move::Unlink,
     Move::Regenerate,
@@ -47,13 +57,19 @@ const MOVES: [Move; 17] = [
     Move::Password,
     Move::FreeTrait,
     Move::Email,
+    Move::AddPasskey,
+    Move::RemovePasskey,
+    Move::AddKey,
+    Move::RemoveKey,
     Move::AdminDropsApp,
     Move::AdminDropsCodes,
+    Move::AdminDropsKeys,
     Move::AdminPatches,
     Move::AdminReplaces,
     Move::CodesSignIn,
     Move::CodesAreSecond,
     Move::Companions,
+    Move::KeysSignIn,
 ];
 
 /// What the person knows and the operator has set.
@@ -70,10 +86,13 @@ struct World {
     codes_sign_in: bool,
     codes_are_second: bool,
     companions: bool,
+    keys_sign_in: bool,
 }
 
 fn whole() -> Value {
     let mut config = enabled();
+    config["selfservice"]["methods"]["passkey"] = json!({ "enabled": true });
+    config["selfservice"]["methods"]["webauthn"] = json!({ "enabled": true });
     // Every level is asked for somewhere: here by whoami. The operations ask for themselves.
     config["selfservice"]["flows"]["settings"]["required_aal"] = json!("aal1");
     config
@@ -109,6 +128,7 @@ impl World {
         t.reconfigure(&json!({ "selfservice": { "methods": {
             "code": { "passwordless_enabled": false, "mfa_enabled": false },
             "totp": { "config": { "issue_lookup_secrets": true } },
+            "webauthn": { "config": { "passwordless": false } },
         } } }));
         let email = format!("ada-{seed}@example.org");
         let ada = t.signed_up(&email).await;
@@ -126,6 +146,7 @@ impl World {
             codes_sign_in: false,
             codes_are_second: false,
             companions: true,
+            keys_sign_in: false,
         }
     }
 
@@ -193,6 +214,11 @@ impl World {
                 }
                 changed
             }
+            Move::AddPasskey => self.add_key("passkey_create_data", "passkey_settings_register").await,
+            Move::AddKey => self.add_key("webauthn_register_trigger", "webauthn_register").await,
+            Move::RemovePasskey => self.remove_key("passkey_remove").await,
+            Move::RemoveKey => self.remove_key("webauthn_remove").await,
+            Move::AdminDropsKeys => self.admin("DELETE", "/credentials/webauthn", None).await,
             Move::AdminDropsApp => self.admin("DELETE", "/credentials/totp", None).await,
             Move::AdminDropsCodes => self.admin("DELETE", "/credentials/lookup_secret", None).await,
             Move::AdminPatches => {
@@ -222,7 +248,26 @@ impl World {
                 self.t.reconfigure(&json!({ "selfservice": { "methods": { "totp": { "config": config } } } }));
                 true
             }
+            Move::KeysSignIn => {
+                self.keys_sign_in = !self.keys_sign_in;
+                let config = json!({ "passwordless": self.keys_sign_in });
+                self.t.reconfigure(&json!({ "selfservice": { "methods": { "webauthn": { "config": config } } } }));
+                true
+            }
         }
+    }
+
+    async fn add_key(&self, data: &str, field: &str) -> bool {
+        let flow = self.open().await;
+        let sent = browser_key(&self.t, Algorithm::Es256).create(&options(&flow, data)).text();
+        self.change(&flow, json!({ field: sent, "webauthn_register_displayname": "key" })).await.is_some()
+    }
+
+    async fn remove_key(&self, field: &str) -> bool {
+        let flow = self.open().await;
+        let Some(node) = flow.find(field) else { return false };
+        let id = node["attributes"]["value"].clone();
+        self.change(&flow, json!({ field: id })).await.is_some()
     }
 
     fn switch_codes(&self) {
@@ -287,9 +332,14 @@ impl World {
         assert_eq!(stored_factors(&self.t, &self.ada).await, counted, "{so_far}");
         // Counted once more, from what is known here.
         let rows = |kind| stored.credential(kind).is_some();
-        assert_eq!(counted.totp > 0, rows(keyward_model::CredentialType::Totp), "{so_far}");
+        assert_eq!(counted.totp > 0, rows(CredentialType::Totp), "{so_far}");
         assert!(counted.lookup_secret == 0 || counted.companion_codes == 0, "{so_far}");
-        let second = counted.totp > 0 || counted.lookup_secret > 0 || (self.codes_are_second && counted.code > 0);
+        let keys = Keys::of(stored.credential(CredentialType::Webauthn)).credentials;
+        let second_keys = keys.iter().filter(|key| !key.is_passwordless).count();
+        assert_eq!(usize::try_from(counted.webauthn), Ok(second_keys), "{so_far}");
+        assert_eq!(usize::try_from(counted.webauthn_passwordless), Ok(keys.len() - second_keys), "{so_far}");
+        let second =
+            counted.totp > 0 || counted.lookup_secret > 0 || second_keys > 0 || (self.codes_are_second && counted.code > 0);
         let device = self.t.person();
         device.sign_in(&self.email, &self.password).await.done();
         device.try_whoami().await.expect(if second { 403 } else { 200 });

@@ -5,10 +5,13 @@
 
 use keyward_model::{IdentitySnapshot, Span, Time};
 use keyward_store::{AuditEvent, FlowRow, ListedSession, Liveness, PageStart};
+use keyward_testkit::authenticator::Algorithm;
 use keyward_testkit::{Actor, ClientKind, Flow, PASSWORD, Reply, Said, Submitted, Trial, Value, database_test, flow_test};
 use serde_json::json;
 
+use crate::passkey::browser_key;
 use crate::second_factor::{codes, enabled, first_step, key};
+use crate::webauthn::options;
 
 const NEW: &str = "staple 9 correct elephant";
 const ADA: &str = "ada@example.org";
@@ -262,6 +265,44 @@ async fn backup_codes(t: Trial) {
     let disable = json!({ "lookup_secret_disable": true });
     let places = all_or_nothing(&t, Some(&flow), async || outcome(ada.submit(&flow, disable.clone()).await)).await;
     assert!(places > 5, "only {places} places of the removal could fail");
+    t.signed_in(ADA).await.whoami().await;
+}
+
+/// Keys: added, named, used and removed whole or not at all.
+// cases: S-36
+#[flow_test(config = json!({ "selfservice": { "methods": { "passkey": { "enabled": true }, "webauthn": { "enabled": true } } } }))]
+async fn keys(t: Trial) {
+    let ada = t.signed_up(ADA).await;
+    for (data, field, remove, rename, name) in [
+        ("passkey_create_data", "passkey_settings_register", "passkey_remove", "passkey_rename", "passkey_display_name"),
+        ("webauthn_register_trigger", "webauthn_register", "webauthn_remove", "webauthn_rename", "webauthn_register_displayname"),
+    ] {
+        let flow = ada.init("settings", "").await;
+        let mut key = browser_key(&t, Algorithm::Es256);
+        let sent = key.create(&options(&flow, data)).text();
+        let fields = json!({ field: sent, name: "key" });
+        let places = all_or_nothing(&t, Some(&flow), async || outcome(ada.submit(&flow, fields.clone()).await)).await;
+        // Identity, credential, identifier, key, session, flow, events.
+        assert!(places > 8, "only {places} places of the registration could fail");
+        let id = keyward_model::hex(&key.id);
+
+        if data == "passkey_create_data" {
+            let phone = t.person();
+            let login = phone.init("login", "").await;
+            let sent = key.get(&options(&login, "passkey_challenge")).text(&key);
+            let fields = json!({ "method": "passkey", "passkey_login": sent });
+            let places = all_or_nothing(&t, Some(&login), async || outcome(phone.submit(&login, fields.clone()).await)).await;
+            assert!(places > 3, "only {places} places of the sign-in could fail");
+        }
+        let flow = ada.init("settings", "").await;
+        let fields = json!({ rename: id, name: "other" });
+        let places = all_or_nothing(&t, Some(&flow), async || outcome(ada.submit(&flow, fields.clone()).await)).await;
+        assert!(places > 4, "only {places} places of the renaming could fail");
+        let flow = ada.init("settings", "").await;
+        let fields = json!({ remove: id });
+        let places = all_or_nothing(&t, Some(&flow), async || outcome(ada.submit(&flow, fields.clone()).await)).await;
+        assert!(places > 3, "only {places} places of the removal could fail");
+    }
     t.signed_in(ADA).await.whoami().await;
 }
 

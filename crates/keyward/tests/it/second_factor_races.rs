@@ -5,12 +5,16 @@
 use std::sync::Arc;
 
 use keyward_model::{CredentialType, IdentityId, Span};
+use keyward_services::derive::{CredentialEdit, IdentityEdit, derive};
 use keyward_services::lookup_codes::LookupCodes;
 use keyward_store::Liveness;
+use keyward_testkit::authenticator::Algorithm;
 use keyward_testkit::{Actor, Flow, PASSWORD, Said, Submitted, Trial, Value, database_test};
 use serde_json::json;
 
+use crate::passkey::browser_key;
 use crate::second_factor::{EMAIL, code, codes, enabled, enrol, first_step, key};
+use crate::webauthn::options;
 
 const ROUNDS: usize = 3;
 const SUBMITS: usize = 100;
@@ -401,4 +405,84 @@ async fn guesses_on_every_path_are_counted_together(t: Trial) {
         let flow = device.init("login", query).await;
         device.submit(&flow, wrong.clone()).await.problem(429);
     }
+}
+
+// cases: AC-21
+#[database_test(config = keys())]
+async fn one_challenge_makes_one_key(t: Trial) {
+    let ada = Arc::new(t.signed_up(EMAIL).await);
+    let id = ada.id().await;
+    for round in 0..ROUNDS {
+        let flow = ada.init("settings", "").await;
+        let asked = options(&flow, "passkey_create_data");
+        let shots = (0..SUBMITS)
+            .map(|_| {
+                // A key of its own for each, so that it is the challenge that is used up.
+                let sent = browser_key(&t, Algorithm::Es256).create(&asked).text();
+                let fields = json!({ "passkey_settings_register": sent });
+                Shot { person: Arc::clone(&ada), flow: flow.clone(), fields }
+            })
+            .collect();
+        assert_eq!(done(&fire(shots).await), 1, "round {round}");
+        assert_eq!(t.snapshot(id).await.factors().passkey, u32::try_from(round + 1).unwrap());
+    }
+}
+
+#[database_test(config = keys())]
+async fn one_challenge_signs_in_once(t: Trial) {
+    let ada = t.signed_up(EMAIL).await;
+    let mut passkey = crate::passkey::add(&t, &ada).await;
+    let mut key = crate::webauthn::add(&t, &ada).await;
+    for round in 0..ROUNDS {
+        let phone = Arc::new(t.person());
+        let login = phone.init("login", "").await;
+        let sent = passkey.get(&options(&login, "passkey_challenge")).text(&passkey);
+        let fields = json!({ "method": "passkey", "passkey_login": sent });
+        let shot = || Shot { person: Arc::clone(&phone), flow: login.clone(), fields: fields.clone() };
+        assert_eq!(done(&fire((0..SUBMITS).map(|_| shot()).collect()).await), 1, "round {round}");
+
+        let device = Arc::new(first_step(&t, EMAIL).await);
+        let login = device.init("login", "aal=aal2").await;
+        let sent = key.get(&options(&login, "webauthn_login_trigger")).text(&key);
+        let fields = json!({ "method": "webauthn", "identifier": EMAIL, "webauthn_login": sent });
+        let shot = || Shot { person: Arc::clone(&device), flow: login.clone(), fields: fields.clone() };
+        assert_eq!(done(&fire((0..SUBMITS).map(|_| shot()).collect()).await), 1, "round {round}");
+    }
+}
+
+/// Two different ways in go at the same moment: one of them stays (AC-82).
+// cases: AC-82
+#[database_test(config = keys())]
+async fn two_last_ways_in_never_both_go(t: Trial) {
+    for round in 0..ROUNDS * 3 {
+        let email = format!("ada-{round}@example.org");
+        let ada = t.signed_up(&email).await;
+        let first = keyward_model::hex(&crate::passkey::add(&t, &ada).await.id);
+        let second = keyward_model::hex(&crate::passkey::add(&t, &ada).await.id);
+        let id = ada.id().await;
+        let mut batch = keyward_store::Batch::new();
+        let app = t.app();
+        let before = t.snapshot(id).await;
+        let schema = &app.schemas.get("person").unwrap().schema;
+        let edit = IdentityEdit { credentials: vec![CredentialEdit::Drop(CredentialType::Password)], ..IdentityEdit::default() };
+        derive(schema, Some(&before), &edit, t.now(), app.random()).unwrap().write(&mut batch);
+        t.store().commit(batch).await.unwrap();
+        let ada = Arc::new(ada);
+        let mut shots = Vec::new();
+        for key in [&first, &second] {
+            let flow = ada.init("settings", "").await;
+            shots.push(Shot { person: Arc::clone(&ada), flow, fields: json!({ "passkey_remove": key }) });
+        }
+        assert_eq!(done(&fire(shots).await), 1, "round {round}");
+        assert_eq!(t.snapshot(id).await.factors().passkey, 1, "round {round}");
+    }
+}
+
+/// Keys of both kinds, with room for what is sent at once.
+fn keys() -> Value {
+    let mut config = crowded();
+    config["selfservice"]["methods"]["passkey"] = json!({ "enabled": true });
+    config["selfservice"]["methods"]["webauthn"] = json!({ "enabled": true });
+    config["security"]["attempts"]["enabled"] = json!(false);
+    config
 }

@@ -5,12 +5,23 @@
 
 use keyward_model::{IdentityId, Span};
 use keyward_store::{ListedSession, Liveness};
+use keyward_testkit::authenticator::Algorithm;
 use keyward_testkit::{Actor, ClientKind, Flow, Said, Submitted, Trial, Value, flow_test};
 use serde_json::json;
 
-use crate::second_factor::{EMAIL, code, enabled, enrol, key};
+use crate::passkey::browser_key;
+use crate::second_factor::{EMAIL, code, enrol, key};
+use crate::webauthn::options;
 
 const NEW: &str = "staple 9 correct elephant";
+
+/// All methods that there are.
+fn enabled() -> Value {
+    let mut config = crate::second_factor::enabled();
+    config["selfservice"]["methods"]["passkey"] = json!({ "enabled": true });
+    config["selfservice"]["methods"]["webauthn"] = json!({ "enabled": true });
+    config
+}
 
 /// Two people, since nobody can both enrol and unlink, and a flow for each operation.
 struct World {
@@ -34,6 +45,8 @@ impl People {
     async fn gather(t: &Trial) -> Self {
         let ada = t.signed_up(EMAIL).await;
         enrol(t, &ada).await;
+        let passkey = keyward_model::hex(&crate::passkey::add(t, &ada).await.id);
+        let key_id = keyward_model::hex(&crate::webauthn::add(t, &ada).await.id);
         let bea = t.signed_up("bea@example.org").await;
         let ids = [ada.id().await, bea.id().await];
         let mut attempts = Vec::new();
@@ -44,12 +57,24 @@ impl People {
             json!({ "lookup_secret_disable": true }),
             json!({ "method": "password", "password": NEW }),
             json!({ "method": "profile", "traits": { "email": "mallory@example.org" } }),
+            json!({ "passkey_remove": passkey }),
+            json!({ "passkey_rename": passkey, "passkey_display_name": "mallory" }),
+            json!({ "webauthn_remove": key_id }),
+            json!({ "webauthn_rename": key_id, "webauthn_register_displayname": "mallory" }),
         ] {
             attempts.push(Attempt { person: 0, flow: ada.init("settings", "").await, fields });
         }
         let flow = bea.init("settings", "").await;
         let fields = json!({ "method": "totp", "totp_code": code(&key(&flow), t) });
         attempts.push(Attempt { person: 1, flow, fields });
+        for (data, field) in
+            [("passkey_create_data", "passkey_settings_register"), ("webauthn_register_trigger", "webauthn_register")]
+        {
+            let flow = bea.init("settings", "").await;
+            let sent = browser_key(t, Algorithm::Es256).create(&options(&flow, data)).text();
+            let fields = json!({ field: sent, "webauthn_register_displayname": "key" });
+            attempts.push(Attempt { person: 1, flow, fields });
+        }
         let flow = bea.init("settings", "").await;
         bea.submit(&flow, json!({ "lookup_secret_regenerate": true })).await.form();
         attempts.push(Attempt { person: 1, flow, fields: json!({ "lookup_secret_confirm": true }) });
@@ -206,9 +231,9 @@ async fn with_a_body_of_another_kind(t: Trial) {
 async fn by_methods_that_are_switched_off(t: Trial) {
     let people = People::gather(&t).await;
     let off = json!({ "enabled": false });
-    t.reconfigure(
-        &json!({ "selfservice": { "methods": { "totp": off, "lookup_secret": off, "password": off, "profile": off } } }),
-    );
+    t.reconfigure(&json!({ "selfservice": { "methods": {
+            "totp": off, "lookup_secret": off, "password": off, "profile": off, "passkey": off, "webauthn": off,
+        } } }));
     let attempt = async |person: &Actor, flow: &Flow, fields: &Value| person.submit(flow, fields.clone()).await;
     people.nothing_happens("off", attempt, |_, submitted| drop(submitted.problem(404))).await;
 }

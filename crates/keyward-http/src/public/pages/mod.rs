@@ -111,9 +111,9 @@ async fn show<V: View, S: Success>(
             Some(location) => Ok(call.send(Reply::redirect(StatusCode::SEE_OTHER, location)).await),
             None => Ok(call.answer(kind, Step::Init, Err::<Outcome<V, S>, _>(problem)).await),
         },
-        done @ Ok(Outcome::SentOn { .. } | Outcome::Throttled { .. } | Outcome::Done(_)) => {
-            Ok(call.answer(kind, Step::Init, done).await)
-        }
+        done @ Ok(
+            Outcome::Stepped(_) | Outcome::SentBack(_) | Outcome::SentOn { .. } | Outcome::Throttled { .. } | Outcome::Done(_),
+        ) => Ok(call.answer(kind, Step::Init, done).await),
     }
 }
 

@@ -7,6 +7,7 @@ mod codes;
 mod configuration;
 mod identifiers;
 mod imports;
+mod keys;
 mod passwords;
 mod redirects;
 mod sessions;
