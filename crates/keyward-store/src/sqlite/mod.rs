@@ -2,6 +2,7 @@
 //! `Store` sends point reads, list reads and batches here.
 //! Knows statements and parameters, no tables.
 
+mod keeper;
 mod writer;
 
 use std::cell::Cell;
@@ -18,6 +19,7 @@ use crate::batch::{Batch, Step};
 use crate::dsn::SqliteFile;
 use crate::faults::FAULT;
 use crate::{FromRow, Outage, Param, Params, Refusal, Row, Sql, StoreError, UniqueConflict};
+use keeper::Keeper;
 use writer::Writer;
 
 /// Enough for every statement of the program, so that none is parsed twice.
@@ -42,7 +44,7 @@ impl Sqlite {
         Ok(Self {
             points: Readers(vec![Arc::clone(&shared)]),
             lists: Arc::new(Readers(vec![Arc::clone(&shared)])),
-            writer: Writer::start(shared)?,
+            writer: Writer::start(shared, None)?,
         })
     }
 
@@ -55,9 +57,10 @@ impl Sqlite {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(&file.path, flags).map_err(|error| failure(&error, "open"))?;
             configure(&connection, busy_timeout)?;
-            Ok::<_, StoreError>(Arc::new(Mutex::new(connection)))
+            Ok::<_, StoreError>(connection)
         };
-        let writer = open(file.busy_timeout)?;
+        let shared = |busy_timeout| open(busy_timeout).map(|connection| Arc::new(Mutex::new(connection)));
+        let writer = shared(file.busy_timeout)?;
         {
             let connection = lock(&writer);
             let mode: String = connection
@@ -67,9 +70,11 @@ impl Sqlite {
                 return Err(StoreError::outage(Outage::Storage("the file system does not support WAL".into())));
             }
         }
-        let readers = |count| (0..count).map(|_| open(READER_BUSY_TIMEOUT)).collect::<Result<Vec<_>, _>>().map(Readers);
+        let readers = |count| (0..count).map(|_| shared(READER_BUSY_TIMEOUT)).collect::<Result<Vec<_>, _>>().map(Readers);
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Ok(Self { points: readers(cores.clamp(2, 16))?, lists: Arc::new(readers(2)?), writer: Writer::start(writer)? })
+        let (points, lists) = (readers(cores.clamp(2, 16))?, Arc::new(readers(2)?));
+        let keeper = Keeper::new(open(Duration::ZERO)?);
+        Ok(Self { points, lists, writer: Writer::start(writer, Some(keeper))? })
     }
 
     /// At most one row, read in place.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::keeper::Keeper;
 use super::{failure, lock};
 use crate::{Outage, StoreError};
 
@@ -53,11 +54,12 @@ impl<T: Send, F: FnMut(&Connection) -> Result<T, StoreError> + Send> Job for Wor
 }
 
 impl Writer {
-    pub(super) fn start(connection: Arc<Mutex<Connection>>) -> Result<Self, StoreError> {
+    /// Writes through `connection`, with the `keeper` out of the way while it commits.
+    pub(super) fn start(connection: Arc<Mutex<Connection>>, keeper: Option<Keeper>) -> Result<Self, StoreError> {
         let (queue, jobs) = flume::bounded(QUEUE);
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || write(&connection, &jobs))
+            .spawn(move || write(&connection, keeper.as_ref(), &jobs))
             .map_err(|error| StoreError::outage(Outage::Storage(error.kind().to_string())))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
@@ -89,7 +91,7 @@ impl Drop for Writer {
     }
 }
 
-fn write(connection: &Mutex<Connection>, jobs: &flume::Receiver<Box<dyn Job>>) {
+fn write(connection: &Mutex<Connection>, keeper: Option<&Keeper>, jobs: &flume::Receiver<Box<dyn Job>>) {
     let mut again = VecDeque::new();
     loop {
         let first = match again.pop_front() {
@@ -116,12 +118,12 @@ fn write(connection: &Mutex<Connection>, jobs: &flume::Receiver<Box<dyn Job>>) {
             fail(group, &error);
             continue;
         }
-        again = run_group(&connection, group);
+        again = run_group(&connection, keeper, group);
     }
 }
 
 /// Runs a group inside the open transaction and ends it. Yields the jobs that must run again.
-fn run_group(connection: &Connection, group: Vec<Box<dyn Job>>) -> VecDeque<Box<dyn Job>> {
+fn run_group(connection: &Connection, keeper: Option<&Keeper>, group: Vec<Box<dyn Job>>) -> VecDeque<Box<dyn Job>> {
     let mut done: Vec<Box<dyn Job>> = Vec::with_capacity(group.len());
     let mut group = VecDeque::from(group);
     while let Some(mut job) = group.pop_front() {
@@ -135,7 +137,7 @@ fn run_group(connection: &Connection, group: Vec<Box<dyn Job>>) -> VecDeque<Box<
             return done.into();
         }
     }
-    match commit(connection) {
+    match commit(connection, keeper) {
         Ok(()) => done.into_iter().for_each(|job| job.finish(Ok(()))),
         Err(error) => {
             if !connection.is_autocommit() {
@@ -162,7 +164,14 @@ fn run_job(connection: &Connection, job: &mut dyn Job) -> Result<(), StoreError>
     outcome
 }
 
-fn commit(connection: &Connection) -> Result<(), StoreError> {
+fn commit(connection: &Connection, keeper: Option<&Keeper>) -> Result<(), StoreError> {
+    keeper.inspect(|keeper| keeper.release());
+    let outcome = try_commit(connection);
+    keeper.inspect(|keeper| keeper.hold());
+    outcome
+}
+
+fn try_commit(connection: &Connection) -> Result<(), StoreError> {
     for _ in 1..COMMIT_ATTEMPTS {
         match control(connection, "COMMIT") {
             Err(StoreError::Unavailable(Outage::Busy)) if !connection.is_autocommit() => {}
@@ -209,7 +218,7 @@ mod tests {
     async fn a_group_that_is_lost_runs_again_without_the_job_that_lost_it() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE numbers (number BIGINT PRIMARY KEY)").unwrap();
-        let writer = Writer::start(Arc::new(Mutex::new(connection))).unwrap();
+        let writer = Writer::start(Arc::new(Mutex::new(connection)), None).unwrap();
         // Holds the writer until the others wait, so that they form one group. Ends at once when it runs again.
         let (release, held) = std::sync::mpsc::channel::<()>();
         let mut holder = Box::pin(writer.run(move |_| Ok(held.recv().is_ok())));

@@ -90,6 +90,21 @@ async fn a_dropped_store_has_written_everything_sqlite() {
     assert_eq!(count(&trial.store).await, 1);
 }
 
+/// The read that stays open between commits must not keep the log from starting over.
+#[tokio::test]
+async fn the_log_starts_over_sqlite() {
+    let trial = Trial::sqlite().await;
+    let large = "x".repeat(100_000);
+    for _ in 0..300 {
+        let mut batch = Batch::new();
+        batch.push(&ADD, params![id::<ErrorId>(), large.as_str(), NOW], Expect::Rows(1, Refusal::Gone));
+        trial.store.commit(batch).await.unwrap();
+    }
+    assert_eq!(count(&trial.store).await, 300);
+    let log = std::fs::metadata(format!("{}-wal", trial.path().display())).unwrap().len();
+    assert!(log < 10_000_000, "30 MB were written, and the log has {log} bytes");
+}
+
 #[tokio::test]
 async fn a_server_that_refuses_is_an_outage_at_once_postgres() {
     // A port that was just free.
