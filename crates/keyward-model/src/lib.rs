@@ -38,6 +38,6 @@ pub use message::{Lang, Message, MessageKind, MessageRow, messages};
 pub use node::{Attributes, Choice, Group, Input, InputType, Meta, Node, Script, Ui, upsert};
 pub use problem::{CsrfFailure, Problem};
 pub use secret::Secret;
-pub use session::{Device, Session};
+pub use session::{Device, JsonList, Session};
 pub use sort::{LOGIN_GROUPS, NodeOrder, REGISTRATION_GROUPS, SETTINGS_GROUPS, SETTINGS_KEYS, sort_entry, sort_settings};
 pub use time::{Span, Time};

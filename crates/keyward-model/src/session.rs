@@ -2,6 +2,9 @@
 //! The stories create and raise them, the store keeps them, whoami shows them.
 //! Never holds a token: the database knows only its hash, the client only the token.
 
+use std::marker::PhantomData;
+
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{Aal, AuthMethod, DeviceId, IdentityId, SessionId, Span, Time};
@@ -31,7 +34,7 @@ pub struct Session {
     /// What the proofs add up to.
     pub aal: Aal,
     /// The proofs, oldest first.
-    pub methods: Vec<AuthMethod>,
+    pub methods: JsonList<AuthMethod>,
     /// The last proof that counts for privilege.
     pub authenticated_at: Time,
     /// When it was opened.
@@ -39,9 +42,52 @@ pub struct Session {
     /// When it ends.
     pub expires_at: Time,
     /// Where it was opened.
-    pub devices: Vec<Device>,
+    pub devices: JsonList<Device>,
     /// Row version; guards upgrades.
     pub version: i64,
+}
+
+/// A list as the JSON text of its column. Most requests only pass it on, so nobody takes it apart before it is asked for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JsonList<T> {
+    json: String,
+    items: PhantomData<fn() -> T>,
+}
+
+impl<T: Serialize + DeserializeOwned> JsonList<T> {
+    /// The list of these.
+    pub fn of(items: &[T]) -> Self {
+        // Plain structs of texts and numbers always have a JSON form.
+        Self::stored(serde_json::to_string(items).unwrap_or_default())
+    }
+
+    /// The list that was stored as [`JsonList::json`] gives it.
+    pub const fn stored(json: String) -> Self {
+        Self { json, items: PhantomData }
+    }
+
+    /// The text.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// What stands in it. A damaged text holds nothing: what cannot be read proves nothing.
+    pub fn items(&self) -> Vec<T> {
+        serde_json::from_str(&self.json).unwrap_or_default()
+    }
+
+    /// Appends an item.
+    pub fn push(&mut self, item: T) {
+        let mut items = self.items();
+        items.push(item);
+        *self = Self::of(&items);
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + std::fmt::Debug> std::fmt::Debug for JsonList<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.items().fmt(f)
+    }
 }
 
 impl Session {
@@ -61,6 +107,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn lists_keep_their_text_and_a_damaged_one_proves_nothing() {
+        let proof = AuthMethod::password(Time::from_unix(1_000));
+        let mut list = JsonList::of(&[]);
+        assert_eq!(list.json(), "[]");
+        list.push(proof.clone());
+        assert_eq!(JsonList::stored(list.json().to_owned()), list);
+        assert_eq!(list.items(), [proof]);
+        for damaged in ["", "null", "{}", "[", "[{}]"] {
+            assert!(JsonList::<AuthMethod>::stored(damaged.to_owned()).items().is_empty(), "{damaged}");
+        }
+    }
+
+    #[test]
     fn privilege_ends_exactly_at_its_age_and_zero_means_never() {
         let at = Time::from_unix(1_000);
         let session = Session {
@@ -68,11 +127,11 @@ mod tests {
             identity_id: IdentityId(uuid::Uuid::nil()),
             active: true,
             aal: Aal::Aal1,
-            methods: vec![],
+            methods: JsonList::of(&[]),
             authenticated_at: at,
             issued_at: at,
             expires_at: at + Span::hours(1),
-            devices: vec![],
+            devices: JsonList::of(&[]),
             version: 1,
         };
         for (age, later, privileged) in [

@@ -93,7 +93,7 @@ pub(crate) async fn admit(
     let grant = app.store.find_unused_grant(flow.id, active.session.id, visit.now).await.map_err(storage_problem)?;
     // A re-login with the first factor alone earns nothing where the second one has to be fresh.
     let grant = grant.filter(|grant| {
-        let earned_at_earliest = |proof: &AuthMethod| proof.completed_at + GRANT >= grant.expires_at;
+        let earned_at_earliest = |proof: AuthMethod| proof.completed_at + GRANT >= grant.expires_at;
         aal == Aal::Aal1 || second_proofs(active).any(earned_at_earliest)
     });
     grant.map(|grant| Admission::Grant(grant.id)).ok_or(Problem::RefreshRequired { return_to, aal })
@@ -110,8 +110,8 @@ fn wants_second_factor(app: &App, needed: Aal) -> bool {
     app.config.selfservice.flows.settings.reauthentication == Reauthentication::SameAal && needed >= Aal::Aal2
 }
 
-fn second_proofs(active: &ActiveSession) -> impl Iterator<Item = &AuthMethod> {
-    active.session.methods.iter().filter(|proof| proof.aal == Aal::Aal2)
+fn second_proofs(active: &ActiveSession) -> impl Iterator<Item = AuthMethod> {
+    active.session.methods.items().into_iter().filter(|proof| proof.aal == Aal::Aal2)
 }
 
 fn is_privileged(app: &App, active: &ActiveSession, needed: Aal, visit: &Visit) -> bool {

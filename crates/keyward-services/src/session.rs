@@ -4,21 +4,28 @@
 
 use std::fmt::Write as _;
 
-use keyward_model::{Factors, IdentityState, Secret, Session, SessionId, Time, serve_wire_json};
+use keyward_model::{Factors, IdentityState, Session, SessionId, Time, serve_wire_json};
 use keyward_store::{Batch, SessionRow, StoreError};
 
 use crate::App;
 use crate::tokens::SessionToken;
 
 /// A usable session with what is known about its identity: everything a gate needs, read in one statement.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ActiveSession {
     /// The session.
     pub session: Session,
     /// The identity's public form as stored; see [`keyward_model::serve_wire_json`].
-    pub wire_json: Secret<String>,
+    pub wire_json: String,
     /// What the identity can prove itself with in the configuration in force ([`App::usable`]).
     pub factors: Factors,
+}
+
+impl std::fmt::Debug for ActiveSession {
+    // The public identity is personal data.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ActiveSession({} of {})", self.session.id, self.session.identity_id)
+    }
 }
 
 /// Finds the session of a token. `None` when the token is unknown, revoked or expired, or the identity is switched off:
@@ -41,7 +48,7 @@ pub async fn find_active_by_id(app: &App, id: SessionId, now: Time) -> Result<Op
 fn usable(app: &App, row: SessionRow, now: Time) -> Option<ActiveSession> {
     let usable = row.session.is_live(now) && row.identity_state == IdentityState::Active;
     let factors = app.usable(row.factors);
-    usable.then(|| ActiveSession { session: row.session, wire_json: row.wire_json.into(), factors })
+    usable.then(|| ActiveSession { session: row.session, wire_json: row.wire_json, factors })
 }
 
 /// Adds a new session to a batch. Of one identity no more sessions stay alive than `security.limits` allows: the oldest end in
@@ -64,9 +71,7 @@ pub fn serve_identity(stored: &str, public_base: &str) -> String {
 pub fn session_json(session: &Session, active: bool, identity: Option<&str>, public_base: &str) -> String {
     let Session { id, expires_at, authenticated_at, issued_at, .. } = session;
     let aal = session.aal.as_str();
-    // Serialising plain structs of strings and numbers cannot fail; an empty text would be caught by every client.
-    let methods = serde_json::to_string(&session.methods).unwrap_or_default();
-    let devices = serde_json::to_string(&session.devices).unwrap_or_default();
+    let (methods, devices) = (session.methods.json(), session.devices.json());
     let fixed = 384 + public_base.len();
     let mut json = String::with_capacity(fixed + methods.len() + devices.len() + identity.map_or(0, str::len));
     // Ids, times and levels hold nothing that JSON escapes, and writing to a string cannot fail.
@@ -78,7 +83,7 @@ pub fn session_json(session: &Session, active: bool, identity: Option<&str>, pub
         None => json.push_str("null"),
     }
     json.push_str(",\"devices\":");
-    json.push_str(&devices);
+    json.push_str(devices);
     json.push('}');
     json
 }

@@ -205,7 +205,7 @@ fn subject(source: SubjectSource, active: &ActiveSession) -> Result<String, Toke
     match source {
         SubjectSource::Id => Ok(active.session.identity_id.to_string()),
         SubjectSource::ExternalId => {
-            let identity: Value = serde_json::from_str(active.wire_json.reveal()).unwrap_or_default();
+            let identity: Value = serde_json::from_str(&active.wire_json).unwrap_or_default();
             let external_id = identity["external_id"].as_str().filter(|id| !id.is_empty());
             external_id.map(str::to_owned).ok_or(TokenizeError::NoExternalId)
         }

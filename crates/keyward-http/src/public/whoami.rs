@@ -63,7 +63,7 @@ async fn answer(caller: &Caller, who: &Who) -> Result<Reply, Problem> {
     whoami_level(app, active)?;
     let template = caller.query.get("tokenize_as");
     let session = &active.session;
-    let mut json = session_json(session, true, Some(active.wire_json.reveal()), app.public_base());
+    let mut json = session_json(session, true, Some(&active.wire_json), app.public_base());
     if let Some(template) = template {
         // Rare, so its size should not weigh on every other request.
         let token = Box::pin(tokenizer::tokenize(app, template, active, &json, caller.now)).await.map_err(Problem::from)?;

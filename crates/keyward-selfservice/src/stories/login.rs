@@ -3,8 +3,8 @@
 //! Knows no password: methods prove who somebody is, the story makes or raises a session of it.
 
 use keyward_model::{
-    Aal, Device, EntryState, Factors, Flow, FlowId, FlowType, FormErrors, IdentitySnapshot, IdentityState, LOGIN_GROUPS, Login,
-    LoginExtra, Message, NodeOrder, Problem, Session, Time, flow_admits, session_aal, sort_entry, wire_json,
+    Aal, Device, EntryState, Factors, Flow, FlowId, FlowType, FormErrors, IdentitySnapshot, IdentityState, JsonList,
+    LOGIN_GROUPS, Login, LoginExtra, Message, NodeOrder, Problem, Session, Time, flow_admits, session_aal, sort_entry, wire_json,
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::payload::Payload;
@@ -240,7 +240,7 @@ async fn sign_in(
         Some(active) => {
             let mut session = active.session.clone();
             session.methods.push(proof);
-            session.aal = session_aal(&session.methods);
+            session.aal = session_aal(&session.methods.items());
             session.authenticated_at = now;
             session.expires_at = now + app.config.session.lifespan;
             batch.raise_session(&session, now);
@@ -347,22 +347,22 @@ pub(super) fn new_session(
     identity_id: keyward_model::IdentityId,
     proof: keyward_model::AuthMethod,
 ) -> Session {
-    let methods = vec![proof];
+    let methods = [proof];
     Session {
         id: app.random().id(),
         identity_id,
         active: true,
         aal: session_aal(&methods),
-        methods,
+        methods: JsonList::of(&methods),
         authenticated_at: visit.now,
         issued_at: visit.now,
         expires_at: visit.now + app.config.session.lifespan,
-        devices: vec![Device {
+        devices: JsonList::of(&[Device {
             id: app.random().id(),
             ip_address: visit.client.address.clone(),
             user_agent: visit.client.user_agent.clone(),
             location: Some(visit.client.location.clone()),
-        }],
+        }]),
         version: 1,
     }
 }

@@ -44,7 +44,7 @@ pub async fn list(app: &App, visit: &Visit, page: Page) -> Result<(Vec<String>, 
         .list_sessions(own.identity_id, (Liveness::Live, visit.now), Some(own.id), (page.offset, page.limit))
         .await
         .map_err(storage_problem)?;
-    let identity = active.wire_json.reveal().as_str();
+    let identity = active.wire_json.as_str();
     let sessions =
         sessions.iter().map(|session| session_json(session, session.is_live(visit.now), Some(identity), app.public_base()));
     Ok((sessions.collect(), u64::try_from(total).unwrap_or(0)))

@@ -3,9 +3,9 @@
 //! Read [`submit`] top to bottom: it is the whole story of a change, from the door to the commit.
 
 use keyward_model::{
-    AuthMethod, ContainerId, Flow, FlowId, FlowOrigin, FlowType, FormErrors, IdentitySnapshot, Message, NodeOrder, Operation,
-    Problem, SETTINGS_GROUPS, SETTINGS_KEYS, Session, Settings, SettingsExtra, SettingsState, Time, session_aal, sort_settings,
-    wire_json,
+    AuthMethod, ContainerId, Flow, FlowId, FlowOrigin, FlowType, FormErrors, IdentitySnapshot, JsonList, Message, NodeOrder,
+    Operation, Problem, SETTINGS_GROUPS, SETTINGS_KEYS, Session, Settings, SettingsExtra, SettingsState, Time, session_aal,
+    sort_settings, wire_json,
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::continuity::{self, Opened};
@@ -345,8 +345,9 @@ fn raise(session: &Session, proofs: &[AuthMethod], now: Time) -> Option<Session>
         return None;
     }
     let mut raised = session.clone();
-    raised.methods.extend_from_slice(proofs);
-    raised.aal = session_aal(&raised.methods);
+    let methods = [raised.methods.items().as_slice(), proofs].concat();
+    raised.aal = session_aal(&methods);
+    raised.methods = JsonList::of(&methods);
     raised.authenticated_at = now;
     Some(raised)
 }

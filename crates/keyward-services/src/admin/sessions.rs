@@ -65,7 +65,7 @@ pub async fn list_sessions(
     }
     let sessions = rows.iter().map(|row| {
         let active = row.session.is_live(now) && row.identity_state == IdentityState::Active;
-        let devices = if expand.devices { json!(row.session.devices) } else { Value::Null };
+        let devices = if expand.devices { json!(row.session.devices.items()) } else { Value::Null };
         form(app, &row.session, active, identities.get(&row.session.identity_id), devices)
     });
     Ok(ListedSessions { sessions: sessions.collect(), next })
@@ -248,7 +248,7 @@ async fn one(app: &App, row: &SessionRow, expand: Expand) -> Result<Value, Refus
     let identity =
         if expand.identity { app.store.find_identity(row.session.identity_id).await.map_err(storage_problem)? } else { None };
     let active = row.session.is_live(app.now()) && row.identity_state == IdentityState::Active;
-    let devices = if expand.devices { json!(row.session.devices) } else { json!([]) };
+    let devices = if expand.devices { json!(row.session.devices.items()) } else { json!([]) };
     Ok(form(app, &row.session, active, identity.as_ref(), devices))
 }
 

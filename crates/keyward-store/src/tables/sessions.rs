@@ -2,10 +2,9 @@
 //! Stories open, raise and revoke them; `whoami` reads one row.
 //! Nothing here ever sets a session active again, and no token is stored, only its SHA-256.
 
-use keyward_model::{Aal, AuthMethod, Factors, IdentityId, IdentityState, Session, SessionId, Time};
+use keyward_model::{Aal, Factors, IdentityId, IdentityState, JsonList, Session, SessionId, Time};
 use uuid::Uuid;
 
-use super::json;
 use crate::sql::declare;
 use crate::{Batch, Expect, FromRow, Refusal, Row, Store, StoreError, params};
 
@@ -97,8 +96,8 @@ fn read_session(row: &Row<'_>) -> Result<Session, StoreError> {
         authenticated_at: row.get(4)?,
         issued_at: row.get(5)?,
         expires_at: row.get(6)?,
-        methods: row.json(7)?,
-        devices: row.json(8)?,
+        methods: JsonList::stored(row.get(7)?),
+        devices: JsonList::stored(row.get(8)?),
         version: row.get(9)?,
     })
 }
@@ -230,8 +229,8 @@ impl Batch {
             session.authenticated_at,
             session.issued_at,
             session.expires_at,
-            json(&session.methods),
-            json(&session.devices),
+            session.methods.json(),
+            session.devices.json(),
             session.version,
             now,
             now,
@@ -248,9 +247,8 @@ impl Batch {
     /// Records further proofs: a refresh or a step-up. `raised` holds the new proofs, level and times, and the version that
     /// was read. Refused with [`Refusal::Gone`] when the session was revoked or changed in the meantime.
     pub fn raise_session(&mut self, raised: &Session, now: Time) {
-        let methods: &Vec<AuthMethod> = &raised.methods;
         let values = params![
-            json(methods),
+            raised.methods.json(),
             raised.aal.as_str(),
             raised.authenticated_at,
             raised.expires_at,

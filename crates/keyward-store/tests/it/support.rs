@@ -8,8 +8,8 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keyward_model::{
-    Aal, AddressStatus, AuthMethod, Credential, CredentialType, Device, Identity, IdentityState, RecoveryAddress, Session, Span,
-    Time, VerifiableAddress, Via,
+    Aal, AddressStatus, AuthMethod, Credential, CredentialType, Device, Identity, IdentityState, JsonList, RecoveryAddress,
+    Session, Span, Time, VerifiableAddress, Via,
 };
 use keyward_store::{AuditEvent, Store};
 use serde_json::json;
@@ -204,11 +204,11 @@ pub(crate) fn session(identity: &Identity) -> Session {
         identity_id: identity.id,
         active: true,
         aal: Aal::Aal1,
-        methods: vec![AuthMethod::password(NOW)],
+        methods: JsonList::of(&[AuthMethod::password(NOW)]),
         authenticated_at: NOW,
         issued_at: NOW,
         expires_at: NOW + Span::hours(24),
-        devices: vec![Device { id: id(), ip_address: Some("192.0.2.1".into()), user_agent: None, location: None }],
+        devices: JsonList::of(&[Device { id: id(), ip_address: Some("192.0.2.1".into()), user_agent: None, location: None }]),
         version: 1,
     }
 }

@@ -54,7 +54,7 @@ async fn raise(t: &Trial, person: &Actor) {
     let mut session = t.store().find_session_by_id(id).await.unwrap().unwrap().session;
     let totp = AuthMethod { method: Proof::Totp, aal: Aal::Aal2, completed_at: t.now(), provider: None, organization: None };
     session.methods.push(totp);
-    session.aal = session_aal(&session.methods);
+    session.aal = session_aal(&session.methods.items());
     let mut batch = Batch::new();
     batch.raise_session(&session, t.now());
     t.store().commit(batch).await.unwrap();

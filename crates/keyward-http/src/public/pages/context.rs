@@ -18,7 +18,7 @@ pub(super) fn of(call: &Call) -> PageContext {
     let addresses = &caller.site().addresses;
     let recovery = config.selfservice.flows.recovery.enabled;
     let here = caller.uri.path_and_query().map_or("/ui/", http::uri::PathAndQuery::as_str);
-    let signed_in = call.visit.session.as_ref().map(|active| person(active.wire_json.reveal()));
+    let signed_in = call.visit.session.as_ref().map(|active| person(&active.wire_json));
     PageContext {
         lang: call.visit.lang,
         theme: caller.cookie(THEME_COOKIE).and_then(Theme::from_cookie),

@@ -46,7 +46,7 @@ async fn show(Extension(caller): Called) -> Result<Response, Response> {
         Ok((sessions, _)) => sessions.iter().filter_map(|json| serde_json::from_str(json).ok()).collect::<Vec<Value>>(),
         Err(problem) => return Ok(refuse(call, problem).await),
     };
-    let own = session_json(&active.session, true, Some(active.wire_json.reveal()), app.public_base());
+    let own = session_json(&active.session, true, Some(&active.wire_json), app.public_base());
     let current: Value = serde_json::from_str(&own).unwrap_or_default();
     let query = &call.caller.query;
     let ended = match query.get("ended") {
