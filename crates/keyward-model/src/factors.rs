@@ -82,8 +82,8 @@ impl CredentialType {
     }
 }
 
-/// Counts of what an identity can prove itself with. Stored with the identity, so that a gate needs no credential rows;
-/// most are zero and left out, because every request with a session reads them.
+/// Counts of what an identity can prove itself with; most are zero and left out. They are stored beside it for operators'
+/// queries. Gates count the credentials themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Factors {

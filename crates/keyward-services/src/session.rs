@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use keyward_model::{Factors, IdentityState, Session, SessionId, Time, serve_wire_json};
+use keyward_model::{Aal, CredentialType, IdentityState, Session, SessionId, Time, serve_wire_json};
 use keyward_store::{Batch, SessionRow, StoreError};
 
 use crate::App;
@@ -17,8 +17,8 @@ pub struct ActiveSession {
     pub session: Session,
     /// The identity's public form as stored; see [`keyward_model::serve_wire_json`].
     pub wire_json: String,
-    /// What the identity can prove itself with in the configuration in force ([`App::usable`]).
-    pub factors: Factors,
+    /// As [`SessionRow::further_credential`].
+    pub further_credential: Option<CredentialType>,
 }
 
 impl std::fmt::Debug for ActiveSession {
@@ -34,7 +34,7 @@ impl std::fmt::Debug for ActiveSession {
 /// # Errors
 /// When the database does not answer.
 pub async fn find_active(app: &App, token: &SessionToken, now: Time) -> Result<Option<ActiveSession>, StoreError> {
-    Ok(app.store.find_session(&token.digest()).await?.and_then(|row| usable(app, row, now)))
+    Ok(app.store.find_session(&token.digest()).await?.and_then(|row| usable(row, now)))
 }
 
 /// Reads a session anew that was found by its token before.
@@ -42,13 +42,31 @@ pub async fn find_active(app: &App, token: &SessionToken, now: Time) -> Result<O
 /// # Errors
 /// When the database does not answer.
 pub async fn find_active_by_id(app: &App, id: SessionId, now: Time) -> Result<Option<ActiveSession>, StoreError> {
-    Ok(app.store.find_session_by_id(id).await?.and_then(|row| usable(app, row, now)))
+    Ok(app.store.find_session_by_id(id).await?.and_then(|row| usable(row, now)))
 }
 
-fn usable(app: &App, row: SessionRow, now: Time) -> Option<ActiveSession> {
+fn usable(row: SessionRow, now: Time) -> Option<ActiveSession> {
     let usable = row.session.is_live(now) && row.identity_state == IdentityState::Active;
-    let factors = app.usable(row.factors);
-    usable.then(|| ActiveSession { session: row.session, wire_json: row.wire_json, factors })
+    let SessionRow { session, wire_json, further_credential, .. } = row;
+    usable.then_some(ActiveSession { session, wire_json, further_credential })
+}
+
+/// Whether the person could show a second factor in the configuration in force. The credentials alone decide; they are read
+/// only where one of them could be such a factor, and most people have none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn has_second_factor(app: &App, active: &ActiveSession) -> Result<bool, StoreError> {
+    let possible = match active.further_credential {
+        None => false,
+        Some(CredentialType::Code) => app.code_use().mfa,
+        Some(_) => true,
+    };
+    if !possible {
+        return Ok(false);
+    }
+    let identity = app.store.find_identity(active.session.identity_id).await?;
+    Ok(identity.is_some_and(|identity| app.usable(identity.factors()).available(app.code_use()) >= Aal::Aal2))
 }
 
 /// Adds a new session to a batch. Of one identity no more sessions stay alive than `security.limits` allows: the oldest end in

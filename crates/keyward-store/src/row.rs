@@ -100,6 +100,17 @@ impl<'r> Row<'r> {
         parse(self.get(column)?).ok_or_else(|| self.corrupt(column, "a known word"))
     }
 
+    /// Reads a column that holds one word of a closed list, or `NULL`.
+    ///
+    /// # Errors
+    /// As [`Row::word`].
+    pub fn optional_word<T>(&self, column: usize, parse: fn(&str) -> Option<T>) -> Result<Option<T>, StoreError> {
+        match self.get::<Option<&str>>(column)? {
+            None => Ok(None),
+            Some(_) => self.word(column, parse).map(Some),
+        }
+    }
+
     /// The error for a column that holds something unexpected.
     pub fn corrupt(&self, column: usize, expected: &'static str) -> StoreError {
         StoreError::Corrupt { statement: self.statement, column, expected }

@@ -60,7 +60,7 @@ async fn answer(caller: &Caller, who: &Who) -> Result<Reply, Problem> {
         let cacheable = flags.cacheable_sessions && who.source == Source::Nowhere;
         return Ok(if cacheable { reply.with(CACHE_FOR, ANONYMOUS_CACHE) } else { reply });
     };
-    whoami_level(app, active)?;
+    whoami_level(app, active).await?;
     let template = caller.query.get("tokenize_as");
     let session = &active.session;
     let mut json = session_json(session, true, Some(&active.wire_json), app.public_base());

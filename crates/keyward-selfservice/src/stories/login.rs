@@ -3,8 +3,8 @@
 //! Knows no password: methods prove who somebody is, the story makes or raises a session of it.
 
 use keyward_model::{
-    Aal, Device, EntryState, Factors, Flow, FlowId, FlowType, FormErrors, IdentitySnapshot, IdentityState, JsonList,
-    LOGIN_GROUPS, Login, LoginExtra, Message, NodeOrder, Problem, Session, Time, flow_admits, session_aal, sort_entry, wire_json,
+    Aal, Device, EntryState, Flow, FlowId, FlowType, FormErrors, IdentitySnapshot, IdentityState, JsonList, LOGIN_GROUPS, Login,
+    LoginExtra, Message, NodeOrder, Problem, Session, Time, flow_admits, session_aal, sort_entry, wire_json,
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::payload::Payload;
@@ -14,7 +14,9 @@ use keyward_services::{App, flow_rows, storage_problem};
 use keyward_store::{Batch, GrantRow, Refusal as Guarded, StoreError};
 use url::Url;
 
-use super::{FORM_ATTEMPTS, new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, store_form, ui};
+use super::{
+    FORM_ATTEMPTS, new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, sessions, store_form, ui,
+};
 use crate::gate;
 use crate::methods::{LOGIN, LoginContext, LoginMethod, LoginProposal, Next, Proven, Refusal};
 use crate::outcome::{IssuedSession, LoginOutcome, Outcome, SignedIn};
@@ -34,7 +36,7 @@ pub async fn create(app: &App, visit: &mut Visit, flow_type: FlowType, request_u
         None => false,
         Some(_) if asked.refresh => true,
         // Where this session would not be taken, it leads nowhere else than to its second step.
-        Some(active) if asked.aal <= active.session.aal && is_weak(app, active.session.aal, &active.factors) => {
+        Some(active) if asked.aal <= active.session.aal && sessions::is_weak(app, active).await? => {
             return Err(Problem::Aal2Required { return_to: asked.return_to, enrol: false });
         }
         Some(active) if asked.aal <= active.session.aal => {
@@ -296,9 +298,11 @@ async fn sign_in(
         Err(error) => return Err(storage_problem(error).into()),
     }
 
-    let weak = is_weak(app, session.aal, &app.usable(identity.factors()));
+    let usable = app.usable(identity.factors());
+    // Whoami would refuse such a session, so the second factor has to follow.
+    let weak = !flow_admits(session.aal, usable.available(app.code_use()), app.config.session.whoami_required_aal);
     let second_factor = weak.then(|| second_factor_url(app, flow));
-    let whole = session.aal >= Aal::Aal2 || app.usable(identity.factors()).second() == 0;
+    let whole = session.aal >= Aal::Aal2 || usable.second() == 0;
     let hide_identity = weak && flow.flow_type == FlowType::Api;
     let stored = wire_json(&identity.identity);
     Ok(Some(SignedIn {
@@ -314,11 +318,6 @@ async fn sign_in(
         location,
         second_factor,
     }))
-}
-
-/// Whether whoami would refuse a session of this level, so that the second factor has to follow.
-fn is_weak(app: &App, aal: Aal, usable: &Factors) -> bool {
-    !flow_admits(aal, usable.available(app.code_use()), app.config.session.whoami_required_aal)
 }
 
 /// Commits a sign-in together with its flow. A wrong submit of the same flow may have written its message in the meantime: the

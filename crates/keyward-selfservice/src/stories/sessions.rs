@@ -2,9 +2,9 @@
 //! `http` tells it for `/sessions…` and for the devices page.
 //! Never shows a session of somebody else, and never says whether one exists.
 
-use keyward_model::{Problem, RequiredAal, SessionId, flow_admits};
+use keyward_model::{Aal, Problem, SessionId, flow_admits};
 use keyward_services::audit::{Event, EventKind};
-use keyward_services::session::{ActiveSession, session_json};
+use keyward_services::session::{ActiveSession, has_second_factor, session_json};
 use keyward_services::{App, storage_problem};
 use keyward_store::{Batch, Liveness};
 
@@ -23,12 +23,15 @@ pub struct Page {
 ///
 /// # Errors
 /// When a second factor is wanted first.
-pub fn whoami_level(app: &App, active: &ActiveSession) -> Result<(), Problem> {
-    let required: RequiredAal = app.config.session.whoami_required_aal;
-    if flow_admits(active.session.aal, active.factors.available(app.code_use()), required) {
-        return Ok(());
-    }
-    Err(Problem::Aal2Required { return_to: None, enrol: false })
+pub async fn whoami_level(app: &App, active: &ActiveSession) -> Result<(), Problem> {
+    if is_weak(app, active).await? { Err(Problem::Aal2Required { return_to: None, enrol: false }) } else { Ok(()) }
+}
+
+/// Whether a session is taken nowhere before its second step.
+pub(super) async fn is_weak(app: &App, active: &ActiveSession) -> Result<bool, Problem> {
+    let admits = |available| flow_admits(active.session.aal, available, app.config.session.whoami_required_aal);
+    // Boxed, because hardly anybody's credentials are read and the futures of all would hold its space.
+    Ok(!admits(Aal::Aal2) && Box::pin(has_second_factor(app, active)).await.map_err(storage_problem)?)
 }
 
 /// The other active sessions, newest first, as JSON; and how many there are in all.
@@ -37,7 +40,7 @@ pub fn whoami_level(app: &App, active: &ActiveSession) -> Result<(), Problem> {
 /// Without a session, or with one that is too weak.
 pub async fn list(app: &App, visit: &Visit, page: Page) -> Result<(Vec<String>, u64), Problem> {
     let active = visit.session.as_ref().ok_or(Problem::SessionInactive)?;
-    whoami_level(app, active)?;
+    whoami_level(app, active).await?;
     let own = &active.session;
     let (sessions, total) = app
         .store

@@ -2,7 +2,7 @@
 //! Stories open, raise and revoke them; `whoami` reads one row.
 //! Nothing here ever sets a session active again, and no token is stored, only its SHA-256.
 
-use keyward_model::{Aal, Factors, IdentityId, IdentityState, JsonList, Session, SessionId, Time};
+use keyward_model::{Aal, CredentialType, IdentityId, IdentityState, JsonList, Session, SessionId, Time};
 use uuid::Uuid;
 
 use crate::sql::declare;
@@ -15,13 +15,23 @@ macro_rules! session_columns {
     };
 }
 
+/// One of the identity's credentials of the types that do more than start a session, `code` only where there is no other: of
+/// all it comes first by name. Comparisons, because SQLite builds a table for every list that `IN` looks into.
+macro_rules! further_credential {
+    () => {
+        "(SELECT c.type FROM credentials c WHERE c.identity_id = s.identity_id AND c.type <> 'password' AND c.type <> 'passkey' \
+        AND c.type <> 'oidc' AND c.type <> 'saml' ORDER BY c.type DESC LIMIT 1)"
+    };
+}
+
 macro_rules! with_identity {
     ($condition:literal) => {
         concat!(
             "SELECT ",
             session_columns!(),
-            ", i.wire_json, i.wire_version, i.factors, i.state, i.version ",
-            "FROM sessions s JOIN identities i ON i.id = s.identity_id WHERE ",
+            ", i.wire_json, i.wire_version, i.state, i.version, ",
+            further_credential!(),
+            " FROM sessions s JOIN identities i ON i.id = s.identity_id WHERE ",
             $condition
         )
     };
@@ -74,8 +84,8 @@ pub struct SessionRow {
     pub wire_json: String,
     /// The layout of `wire_json`; another number than [`keyward_model::WIRE_VERSION`] asks for rendering anew.
     pub wire_version: i64,
-    /// What the identity's credentials can prove.
-    pub factors: Factors,
+    /// The type of a credential beyond those that only start a session; `code` when there is no other one.
+    pub further_credential: Option<CredentialType>,
     /// Row version of the identity.
     pub identity_version: i64,
 }
@@ -108,9 +118,9 @@ impl FromRow for SessionRow {
             session: read_session(row)?,
             wire_json: row.get(10)?,
             wire_version: row.get(11)?,
-            factors: row.json(12)?,
-            identity_state: row.word(13, IdentityState::parse)?,
-            identity_version: row.get(14)?,
+            identity_state: row.word(12, IdentityState::parse)?,
+            identity_version: row.get(13)?,
+            further_credential: row.optional_word(14, CredentialType::parse)?,
         })
     }
 }

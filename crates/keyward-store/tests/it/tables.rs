@@ -20,6 +20,7 @@ on_each_database!(
     login_upkeep_is_lost_when_somebody_was_faster,
     a_deleted_identity_takes_everything_with_it,
     whoami_reads_session_and_identity,
+    whoami_tells_a_credential_that_does_more_than_start_a_session,
     a_session_is_raised_once_per_version_and_never_revived,
     sessions_are_listed_with_their_count,
     flows_are_guarded_by_their_version,
@@ -200,6 +201,32 @@ async fn a_deleted_identity_takes_everything_with_it(trial: &Trial) {
     create(store, &person("ada"), &["ada@example.org"]).await;
 }
 
+async fn whoami_tells_a_credential_that_does_more_than_start_a_session(trial: &Trial) {
+    use CredentialType::{Code, LookupSecret, Oidc, Passkey, Password, Saml, Totp, Webauthn};
+    let cases: [(&[CredentialType], Option<CredentialType>); 9] = [
+        (&[], None),
+        (&[Password, Passkey, Oidc, Saml], None),
+        (&[Code], Some(Code)),
+        (&[Code, Password], Some(Code)),
+        (&[Code, Totp], Some(Totp)),
+        (&[Code, LookupSecret], Some(LookupSecret)),
+        (&[Code, Webauthn, Passkey], Some(Webauthn)),
+        (&[LookupSecret, Password], Some(LookupSecret)),
+        (&[Password, Totp], Some(Totp)),
+    ];
+    for (number, (held, expected)) in cases.into_iter().enumerate() {
+        let ada = person(&format!("ada-{number}"));
+        let hash = token_hash();
+        let mut batch = Batch::new();
+        batch.insert_identity(&ada, &count_factors(&[]), 1);
+        batch.insert_session(&session(&ada), &hash, NOW);
+        held.iter().for_each(|kind| batch.put_credential(ada.id, &credential(*kind, &[])));
+        trial.store.commit(batch).await.unwrap();
+        let row = trial.store.find_session(&hash).await.unwrap().unwrap();
+        assert_eq!(row.further_credential, expected, "{held:?}");
+    }
+}
+
 async fn whoami_reads_session_and_identity(trial: &Trial) {
     let store = &trial.store;
     let ada = create(store, &person("ada"), &["ada@example.org"]).await;
@@ -211,7 +238,6 @@ async fn whoami_reads_session_and_identity(trial: &Trial) {
     let row = store.find_session(&hash).await.unwrap().unwrap();
     assert_eq!(row.session, own);
     assert_eq!((row.identity_state, row.identity_version, row.wire_version), (IdentityState::Active, 1, WIRE_VERSION));
-    assert_eq!(row.factors, ada.factors());
     let mut answer = String::new();
     serve_wire_json(&row.wire_json, "https://id.example", &mut answer);
     let served: Value = serde_json::from_str(&answer).unwrap();

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::second_factor::{code, codes, first_step, key, step_up};
 use crate::second_factor_cases::enrol_first;
+use crate::second_factor_races::stored_factors;
 use crate::webauthn::options;
 
 const TABLE: &str = include_str!("../../../keyward-model/src/demand.table");
@@ -413,7 +414,7 @@ impl<'a> Person<'a> {
         assert_eq!(after.sessions != before.sessions, proven, "sessions after {situation}");
         let level = self.device.whoami().await["authenticator_assurance_level"].clone();
         assert_eq!(level == "aal2", raised || situation.contains("Strong"), "{situation}");
-        assert_eq!(self.stored_factors().await, after.identity.factors(), "{situation}");
+        assert_eq!(stored_factors(self.t, self.id).await, after.identity.factors(), "{situation}");
     }
 
     async fn stored(&self, flow: &Flow) -> Stored {
@@ -423,12 +424,6 @@ impl<'a> Person<'a> {
             sessions: all.into_iter().filter(|listed| listed.session.identity_id == self.id).collect(),
             flow: self.t.store().find_flow(FlowId::parse(&flow.id()).unwrap(), "settings").await.unwrap(),
         }
-    }
-
-    /// The counts beside the identity, which the gates of `whoami` and the flow read.
-    async fn stored_factors(&self) -> keyward_model::Factors {
-        let session = self.device.whoami().await["id"].as_str().and_then(keyward_model::SessionId::parse).unwrap();
-        self.t.store().find_session_by_id(session).await.unwrap().unwrap().factors
     }
 }
 

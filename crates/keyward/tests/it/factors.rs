@@ -1,9 +1,9 @@
-//! The counts of what an identity can prove itself with, which stand beside it so that gates need no credentials: after any sequence of
-//! changes they are what the credentials say, and the levels that people are asked for follow from them.
+//! The counts of what an identity can prove itself with, which stand beside it: after any sequence of changes they are what the
+//! credentials say, and the levels that people are asked for follow from the credentials even where the counts are damaged.
 //! Sequences are drawn from seeds, so a failure names one that can be run again.
 //! What each change does is tested elsewhere.
 
-use keyward_model::{Aal, CredentialType, Factors, IdentityId, Random, Span, count_factors};
+use keyward_model::{Aal, CredentialType, IdentityId, Random, Span, count_factors};
 use keyward_services::totp::TotpKey;
 use keyward_services::webauthn::Keys;
 use keyward_store::{Batch, Expect, Refusal, Sql, params};
@@ -98,6 +98,7 @@ fn whole() -> Value {
     config
 }
 
+// cases: AC-04
 #[database_test(config = whole())]
 async fn stored_counts_are_those_of_the_credentials(t: Trial) {
     let mut happened = [0_u32; MOVES.len()];
@@ -329,7 +330,7 @@ impl World {
     async fn check(&self, so_far: &str) {
         let stored = self.t.snapshot(self.id).await;
         let counted = count_factors(&stored.credentials);
-        assert_eq!(stored_factors(&self.t, &self.ada).await, counted, "{so_far}");
+        assert_eq!(stored_factors(&self.t, self.id).await, counted, "{so_far}");
         // Counted once more, from what is known here.
         let rows = |kind| stored.credential(kind).is_some();
         assert_eq!(counted.totp > 0, rows(CredentialType::Totp), "{so_far}");
@@ -346,20 +347,52 @@ impl World {
     }
 }
 
-static FORGET: Sql = Sql::new("tests.FORGET_FACTORS", "UPDATE identities SET factors = $1 WHERE id = $2");
+static DAMAGE: Sql = Sql::new("tests.DAMAGE_FACTORS", "UPDATE identities SET factors = $1 WHERE id = $2");
+
+async fn damage(t: &Trial, id: IdentityId, counts: &str) {
+    let mut batch = Batch::new();
+    batch.push(&DAMAGE, params![counts, id], Expect::Rows(1, Refusal::Gone));
+    t.store().commit(batch).await.unwrap();
+}
+
+/// Whatever became of the counts beside the identity: a device at the first level is asked for the second factor that there is,
+/// and nobody for one that there is not.
+// cases: AC-04
+#[database_test(config = enabled())]
+async fn damaged_counts_neither_open_nor_close_a_door(t: Trial) {
+    let ada = t.signed_up(EMAIL).await;
+    let id = ada.id().await;
+    let bob = t.signed_up("bob@example.org").await;
+    let bob_id = bob.id().await;
+    enrol(&t, &ada).await;
+    let phone = first_step(&t, EMAIL).await;
+    for counts in
+        ["{}", r#"{"totp":0}"#, r#"{"password":1}"#, r#"{"totp":9,"lookup_secret":9}"#, r#"{"totp":-1}"#, "[]", "null", "", "x"]
+    {
+        damage(&t, id, counts).await;
+        damage(&t, bob_id, counts).await;
+        for path in ["/sessions/whoami", "/sessions"] {
+            let refused = phone.call("GET", path).await.expect(403);
+            assert_eq!(refused.error_id(), "session_aal2_required", "{path} {counts}");
+            ada.call("GET", path).await.expect(200);
+            bob.call("GET", path).await.expect(200);
+        }
+        assert_eq!(phone.start("login", "").await.expect(403).error_id(), "session_aal2_required", "{counts}");
+        assert_eq!(phone.start("settings", "").await.expect(403).error_id(), "session_aal2_required", "{counts}");
+        bob.init("settings", "").await;
+    }
+}
 
 /// The counts beside the identity were damaged: nobody changes more than they could before, and the next change mends them.
+// cases: AC-04
 #[database_test(config = enabled())]
 async fn damaged_counts_admit_to_nothing(t: Trial) {
     let ada = t.signed_up(EMAIL).await;
     let id = ada.id().await;
     let (key, _) = enrol(&t, &ada).await;
     let phone = first_step(&t, EMAIL).await;
-    let mut batch = Batch::new();
-    let nothing = serde_json::to_string(&Factors::default()).unwrap();
-    batch.push(&FORGET, params![nothing, id], Expect::Rows(1, Refusal::Gone));
-    t.store().commit(batch).await.unwrap();
-    assert_eq!(stored_factors(&t, &ada).await.available(t.app().code_use()), Aal::Aal0, "the damage is done");
+    damage(&t, id, "{}").await;
+    assert_eq!(stored_factors(&t, id).await.available(t.app().code_use()), Aal::Aal0, "the damage is done");
 
     assert_eq!(phone.start("settings", "").await.expect(403).error_id(), "session_aal2_required");
     let flow = ada.init("settings", "").await;
@@ -373,7 +406,7 @@ async fn damaged_counts_admit_to_nothing(t: Trial) {
     assert_eq!(t.snapshot(id).await, before);
 
     ada.submit(&flow, json!({ "method": "profile", "traits": { "email": EMAIL, "nickname": "Ada" } })).await.saved();
-    assert_eq!(stored_factors(&t, &ada).await, t.snapshot(id).await.factors(), "mended");
+    assert_eq!(stored_factors(&t, id).await, t.snapshot(id).await.factors(), "mended");
     t.clock().advance(Span::seconds(60));
     step_up(&phone, json!({ "method": "totp", "totp_code": code(&key, &t) })).await.done();
 }

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use keyward_model::{CredentialType, IdentityId, Span};
+use keyward_model::{CredentialType, Factors, IdentityId, Span};
 use keyward_services::derive::{CredentialEdit, IdentityEdit, derive};
 use keyward_services::lookup_codes::LookupCodes;
-use keyward_store::Liveness;
+use keyward_store::{FromRow, Liveness, Row, Sql, StoreError, params};
 use keyward_testkit::authenticator::Algorithm;
 use keyward_testkit::{Actor, Flow, PASSWORD, Said, Submitted, Trial, Value, database_test};
 use serde_json::json;
@@ -159,14 +159,22 @@ async fn every_accepted_code_is_used_and_no_other(t: Trial) {
         let kept = set.codes.iter().find(|code| code.code.reveal() == typed).unwrap();
         assert_eq!(kept.used_at.is_some(), submitted.is_done());
     }
-    assert_eq!(stored_factors(&t, &ada).await, stored.factors());
+    assert_eq!(stored_factors(&t, id).await, stored.factors());
 }
 
-/// The counts beside the identity, which the gates of `whoami` and the flow read.
-pub(crate) async fn stored_factors(t: &Trial, person: &Actor) -> keyward_model::Factors {
-    let token = person.token().unwrap();
-    let digest = keyward_services::tokens::SessionToken::parse(&token).expect("a token").digest();
-    t.store().find_session(&digest).await.unwrap().expect("a session").factors
+struct StoredFactors(Factors);
+
+impl FromRow for StoredFactors {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        row.json(0).map(Self)
+    }
+}
+
+static FACTORS: Sql = Sql::new("tests.FACTORS", "SELECT factors FROM identities WHERE id = $1");
+
+/// The counts that stand beside the identity.
+pub(crate) async fn stored_factors(t: &Trial, id: IdentityId) -> Factors {
+    t.store().one::<StoredFactors>(&FACTORS, params![id]).await.unwrap().expect("an identity").0
 }
 
 /// A code is used while the account changes: whichever comes first, the counts are those of what is there.
@@ -199,7 +207,7 @@ async fn counts_stay_true_while_a_code_is_used(t: Trial) {
         assert!(all[0].is_done() && all[1].is_done(), "round {round}: both help themselves by trying again: {all:#?}");
         let stored = t.snapshot(id).await;
         assert_eq!((stored.factors().totp, stored.factors().lookup_secret), (1, 0));
-        assert_eq!(stored_factors(&t, &ada).await, stored.factors(), "round {round}");
+        assert_eq!(stored_factors(&t, id).await, stored.factors(), "round {round}");
         // What the counts decide: a further device is asked for the app.
         t.person().sign_in(&email, PASSWORD).await.done();
         first_step(&t, &email).await.try_whoami().await.expect(403);
@@ -326,7 +334,7 @@ async fn both_second_factors_may_go_and_are_gone(t: Trial) {
         let all = fire(shots).await;
         let factors = t.snapshot(id).await.factors();
         assert_eq!((factors.totp == 0, factors.lookup_secret == 0), (all[0].is_done(), all[1].is_done()), "round {round}");
-        assert_eq!(stored_factors(&t, &ada).await, factors, "round {round}");
+        assert_eq!(stored_factors(&t, id).await, factors, "round {round}");
         // Whoever is left with something is asked for it, and nobody for what is gone.
         let tablet = first_step(&t, &email).await;
         tablet.try_whoami().await.expect(if factors.second() == 0 { 200 } else { 403 });
