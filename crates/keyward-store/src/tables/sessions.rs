@@ -16,11 +16,11 @@ macro_rules! session_columns {
 }
 
 /// One of the identity's credentials of the types that do more than start a session, `code` only where there is no other: of
-/// all it comes first by name. Comparisons, because SQLite builds a table for every list that `IN` looks into.
+/// all it comes first by name. A row without content only reserves names. Comparisons, because SQLite builds a table for every list that `IN` looks into.
 macro_rules! further_credential {
     () => {
         "(SELECT c.type FROM credentials c WHERE c.identity_id = s.identity_id AND c.type <> 'password' AND c.type <> 'passkey' \
-        AND c.type <> 'oidc' AND c.type <> 'saml' ORDER BY c.type DESC LIMIT 1)"
+        AND c.type <> 'oidc' AND c.type <> 'saml' AND c.config <> '{}' ORDER BY c.type DESC LIMIT 1)"
     };
 }
 

@@ -1,12 +1,15 @@
 //! What every engine promises, whatever the tables: atomic batches, guards under load, faults at every place, migrations.
 
 use keyward_model::{
-    ContainerId, CredentialType, ErrorId, FlowId, GrantId, IdentityId, IdentitySnapshot, SessionId, Span, count_factors,
+    ContainerId, Credential, CredentialType, ErrorId, FlowId, GrantId, IdentityId, IdentitySnapshot, SessionId, Span,
+    count_factors,
 };
 use keyward_store::{
     AuditEvent, Batch, ContainerRow, ErrorRow, Expect, Faults, FlowRow, GrantRow, Params, Refusal, SessionRow, Sql, Store,
     StoreError, params, statements,
 };
+
+use serde_json::json;
 
 use crate::support::{NOW, Trial, credential, event, id, on_each_database, person, session, token_hash};
 
@@ -19,6 +22,7 @@ on_each_database!(
     a_wrong_number_of_parameters_is_an_error,
     one_statement_can_write_and_return,
     migrating_twice_changes_nothing,
+    keys_of_an_older_schema_are_found,
 );
 
 async fn every_statement_is_understood(trial: &Trial) {
@@ -267,9 +271,42 @@ async fn migrating_twice_changes_nothing(trial: &Trial) {
     assert!(matches!(trial.store.migrate().await, Err(StoreError::Schema(_))));
 }
 
+/// Keys that were stored before there was a table for them are found after it came; what holds no keys is no obstacle.
+async fn keys_of_an_older_schema_are_found(trial: &Trial) {
+    static DROP: Sql = Sql::new("test.DROP_KEYS", "DROP TABLE credential_keys");
+    static FORGET: Sql = Sql::new("test.FORGET_KEYS", "DELETE FROM keyward_migrations WHERE id = 3");
+    let held = |config| Credential { config, ..credential(CredentialType::Passkey, &[]) };
+    let stored = [
+        json!({ "credentials": [{ "id": "AQ==" }, { "id": "Ag==" }], "user_handle": "" }),
+        json!({ "credentials": [{ "id": "Ag==" }, { "name": "no id" }] }),
+        json!({ "credentials": 7 }),
+        json!({ "credentials": null }),
+        json!({}),
+    ];
+    for (number, config) in stored.into_iter().enumerate() {
+        let one = person(&format!("person-{number}"));
+        let mut batch = Batch::new();
+        batch.insert_identity(&one, &count_factors(&[]), 1);
+        // As an older server did, which had no eye for keys.
+        let kind = CredentialType::Code;
+        batch.put_credential(one.id, &Credential { kind, ..held(config) });
+        trial.store.commit(batch).await.unwrap();
+    }
+    static RELABEL: Sql = Sql::new("test.RELABEL", "UPDATE credentials SET type = 'passkey' WHERE type = 'code'");
+    let mut batch = Batch::new();
+    for statement in [&RELABEL, &DROP, &FORGET] {
+        batch.push(statement, params![], Expect::Any);
+    }
+    trial.store.commit(batch).await.unwrap();
+    assert_eq!(trial.store.migrate().await.unwrap(), ["0003_keys"]);
+    for id in ["AQ==", "Ag=="] {
+        assert!(trial.store.find_identity_by_key(id).await.unwrap().is_some(), "{id}");
+    }
+}
+
 /// Four nodes start at once on an empty database.
 async fn migrate_together(trial: &Trial) {
-    assert_eq!(trial.store.pending_migrations().await.unwrap(), ["0001_init", "0002_attempts"]);
+    assert_eq!(trial.store.pending_migrations().await.unwrap(), ["0001_init", "0002_attempts", "0003_keys"]);
     let mut nodes = Vec::new();
     for _ in 0..4 {
         let store = Store::open(&trial.address).await.unwrap();
@@ -281,7 +318,7 @@ async fn migrate_together(trial: &Trial) {
     }
     // Which node applied which is chance.
     applied.sort_unstable();
-    assert_eq!(applied, ["0001_init", "0002_attempts"]);
+    assert_eq!(applied, ["0001_init", "0002_attempts", "0003_keys"]);
     assert_eq!(trial.store.pending_migrations().await.unwrap(), [""; 0]);
 }
 

@@ -1,8 +1,8 @@
 //! Typed reads and writes: what is written is what is read, and every guard guards.
 
 use keyward_model::{
-    Aal, AuthMethod, ContainerId, CredentialType, FlowId, Identity, IdentitySnapshot, IdentityState, SessionId, Span, Time, Via,
-    WIRE_VERSION, count_factors, serve_wire_json,
+    Aal, AuthMethod, ContainerId, Credential, CredentialType, FlowId, Identity, IdentitySnapshot, IdentityState, SessionId, Span,
+    Time, Via, WIRE_VERSION, count_factors, serve_wire_json,
 };
 use keyward_store::{
     AuditEvent, Batch, ContainerRow, ErrorRow, Expect, FlowRow, GrantRow, Liveness, PageStart, Refusal, Sql, Store, StoreError,
@@ -21,6 +21,7 @@ on_each_database!(
     a_deleted_identity_takes_everything_with_it,
     whoami_reads_session_and_identity,
     whoami_tells_a_credential_that_does_more_than_start_a_session,
+    keys_are_found_by_their_id_and_belong_to_one_account,
     a_session_is_raised_once_per_version_and_never_revived,
     sessions_are_listed_with_their_count,
     flows_are_guarded_by_their_version,
@@ -225,6 +226,50 @@ async fn whoami_tells_a_credential_that_does_more_than_start_a_session(trial: &T
         let row = trial.store.find_session(&hash).await.unwrap().unwrap();
         assert_eq!(row.further_credential, expected, "{held:?}");
     }
+    // A row that only keeps names reserved proves nothing.
+    let (ada, hash) = (person("reserved"), token_hash());
+    let mut batch = Batch::new();
+    batch.insert_identity(&ada, &count_factors(&[]), 1);
+    batch.insert_session(&session(&ada), &hash, NOW);
+    batch.put_credential(ada.id, &Credential { config: json!({}), ..credential(Webauthn, &["reserved"]) });
+    trial.store.commit(batch).await.unwrap();
+    assert_eq!(trial.store.find_session(&hash).await.unwrap().unwrap().further_credential, None);
+}
+
+async fn keys_are_found_by_their_id_and_belong_to_one_account(trial: &Trial) {
+    let store = &trial.store;
+    let ada = create(store, &person("ada"), &["ada@example.org"]).await;
+    let bea = create(store, &person("bea"), &["bea@example.org"]).await;
+    let keys = |ids: &[&str]| {
+        let credentials: Vec<_> = ids.iter().map(|id| json!({ "id": id, "public_key": "AA==" })).collect();
+        json!({ "credentials": credentials })
+    };
+    let held = Credential { config: keys(&["AQ==", "Ag=="]), ..credential(CredentialType::Passkey, &["handle"]) };
+    let mut batch = Batch::new();
+    batch.put_credential(ada.identity.id, &held);
+    store.commit(batch).await.unwrap();
+    for id in ["AQ==", "Ag=="] {
+        assert_eq!(store.find_identity_by_key(id).await.unwrap().unwrap().identity.id, ada.identity.id);
+    }
+    let mut batch = Batch::new();
+    batch.put_credential(
+        bea.identity.id,
+        &Credential { config: keys(&["Ag=="]), ..credential(CredentialType::Webauthn, &["bea"]) },
+    );
+    assert!(matches!(store.commit(batch).await, Err(StoreError::Unique(UniqueConflict::Key))), "of another kind, too");
+    // A key that is taken out is free, and so are those of an account that goes.
+    let mut batch = Batch::new();
+    batch.put_credential(ada.identity.id, &Credential { config: keys(&["AQ=="]), ..held });
+    batch.put_credential(
+        bea.identity.id,
+        &Credential { config: keys(&["Ag=="]), ..credential(CredentialType::Webauthn, &["bea"]) },
+    );
+    store.commit(batch).await.unwrap();
+    assert_eq!(store.find_identity_by_key("Ag==").await.unwrap().unwrap().identity.id, bea.identity.id);
+    let mut batch = Batch::new();
+    batch.delete_identity(bea.identity.id);
+    store.commit(batch).await.unwrap();
+    assert!(store.find_identity_by_key("Ag==").await.unwrap().is_none());
 }
 
 async fn whoami_reads_session_and_identity(trial: &Trial) {
