@@ -229,6 +229,11 @@ impl Trial {
         format!("http://{}", self.world.admin)
     }
 
+    /// The address of the database, for programs that share it.
+    pub fn dsn(&self) -> &str {
+        &self.world.dsn
+    }
+
     /// Serves another configuration from now on, as a reload does: the base with everything patched so far and this.
     pub fn reconfigure(&self, patch: &Value) {
         let world = &self.world;

@@ -21,6 +21,7 @@ mod login;
 mod login_cases;
 mod operations;
 mod passkey;
+mod platform;
 mod program;
 mod registration;
 mod registration_cases;

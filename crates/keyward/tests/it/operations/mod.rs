@@ -2,6 +2,7 @@
 //! Each test starts the binary in a folder of its own and reads what it writes.
 
 mod cleanup;
+mod database;
 mod logs;
 mod metrics;
 pub(crate) mod process;

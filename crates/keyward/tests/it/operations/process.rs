@@ -123,8 +123,13 @@ impl Server {
 
     /// The same with a file that stands there.
     pub(crate) fn start_with(folder: &Folder, name: &str, ports: (u16, u16)) -> Self {
+        migrate(folder, &folder.path(name));
+        Self::start_unprepared(folder, name, ports)
+    }
+
+    /// The same with a database that is as it is.
+    pub(crate) fn start_unprepared(folder: &Folder, name: &str, ports: (u16, u16)) -> Self {
         let config = folder.path(name);
-        migrate(folder, &config);
         let mut command = keyward(folder, &["serve", "--dev", "-c", config.to_str().unwrap()]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
