@@ -121,7 +121,7 @@ fn switched_on(node: &Node, branch: &Branch, path: &str) -> bool {
 fn scalar(node: &Node, kind: Kind, branch: &Branch, path: &str, report: &mut Report) {
     // Values of kinds that may hold a secret are never repeated; those of the others help to find the mistake.
     let (fits, may_show) = match (kind, &node.value) {
-        (Kind::Text, Shape::Text(_)) | (Kind::Bool | Kind::LooseBool, Shape::Bool(_)) => (true, false),
+        (Kind::Text | Kind::SecretText, Shape::Text(_)) | (Kind::Bool | Kind::LooseBool, Shape::Bool(_)) => (true, false),
         (Kind::Int(least, most), Shape::Int(value)) => ((least..=most).contains(value), true),
         (Kind::Ratio, Shape::Int(value)) => ((0..=1).contains(value), true),
         (Kind::Ratio, Shape::Float(value)) => ((0.0..=1.0).contains(value), true),
@@ -143,13 +143,13 @@ fn scalar(node: &Node, kind: Kind, branch: &Branch, path: &str, report: &mut Rep
         Shape::Text(_) if matches!(kind, Kind::Url | Kind::UrlReference) => "other text".to_owned(),
         _ => node.kind_name().to_owned(),
     };
-    let quotes = if matches!(kind, Kind::Text) { "; put it in quotes" } else { "" };
+    let quotes = if matches!(kind, Kind::Text | Kind::SecretText) { "; put it in quotes" } else { "" };
     report.refuse(&node.at, path, format!("expected {}, found {found}{quotes}", expected(branch)));
 }
 
 fn expected(branch: &Branch) -> String {
     match branch.kind {
-        Some(Kind::Text) => "text".to_owned(),
+        Some(Kind::Text | Kind::SecretText) => "text".to_owned(),
         Some(Kind::Bool | Kind::LooseBool) => "true or false".to_owned(),
         Some(Kind::Int(least, i64::MAX)) => format!("a whole number of at least {least}"),
         Some(Kind::Int(least, most)) => format!("a whole number from {least} to {most}"),

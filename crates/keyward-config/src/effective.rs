@@ -1,6 +1,6 @@
 //! The configuration as it came out of all files and variables: to be shown without secrets, compared, and named by a hash.
 //! The binary shows it with `config show` and asks it on reload whether something changed that cannot change live.
-//! Knows keys by their names, not what they mean.
+//! Knows from the key table which text is a secret, not what a key means.
 
 use std::fmt::{self, Write as _};
 
@@ -14,9 +14,6 @@ use crate::tree::{Branch, ROOT};
 
 /// What stands in the place of a secret.
 const MASK: &str = "***";
-
-/// Last names of keys whose text is a secret as a whole.
-const SECRET_KEYS: &[&str] = &["client_secret", "apple_private_key", "authorization_header", "password"];
 
 /// Parts of the names of query parameters whose values are not shown.
 const SECRET_PARAMETERS: &[&str] = &["pass", "secret", "token", "key", "auth", "sig"];
@@ -54,10 +51,10 @@ impl Effective {
         hex(&Sha256::digest(text.as_bytes()))
     }
 
-    /// The configuration with every secret replaced by `***`: those of the key table, user names and passwords in addresses,
-    /// and header values.
+    /// The configuration with `***` in the place of secrets: text that the key table calls secret or does not describe, header
+    /// values, keys in `base64://` addresses of key sets, and what [`masked_address`] finds in other text.
     pub fn masked(&self) -> Value {
-        masked(&self.0, Some(&ROOT), "", "")
+        masked(&self.0, Some(&ROOT), "")
     }
 
     /// The keys that differ from `next` and cannot change while a server runs, each with its full dotted name.
@@ -104,34 +101,34 @@ fn canonical(value: &Value, text: &mut String) {
     }
 }
 
-/// `path` is dotted and without numbers of list items; `key` is its last name.
-fn masked(value: &Value, branch: Option<&Branch>, path: &str, key: &str) -> Value {
+/// `key` is the name below which the value stands.
+fn masked(value: &Value, branch: Option<&Branch>, key: &str) -> Value {
+    let kind = branch.and_then(|branch| branch.kind);
     match value {
         Value::Object(entries) => {
-            let headers = matches!(branch.and_then(|branch| branch.kind), Some(Kind::TextMap));
+            let headers = matches!(kind, Some(Kind::TextMap));
             let entries = entries.iter().map(|(name, value)| {
-                let below = join(path, name);
                 let shown = if headers && value.is_string() {
                     Value::from(MASK)
                 } else {
-                    masked(value, branch.and_then(|branch| branch.child(name)), &below, name)
+                    masked(value, branch.and_then(|branch| branch.child(name)), name)
                 };
                 (name.clone(), shown)
             });
             Value::Object(entries.collect::<Map<_, _>>())
         }
-        Value::Array(items) if matches!(branch.and_then(|branch| branch.kind), Some(Kind::Secrets(..))) => {
+        Value::Array(items) if matches!(kind, Some(Kind::Secrets(..))) => {
             Value::Array(items.iter().map(|_| Value::from(MASK)).collect())
         }
         Value::Array(items) => {
-            let below = branch.and_then(|branch| branch.items.as_deref());
-            Value::Array(items.iter().map(|item| masked(item, below, path, key)).collect())
+            // The items of a list of texts have no branch of their own.
+            let below =
+                branch.and_then(|branch| branch.items.as_deref().or(matches!(kind, Some(Kind::TextList)).then_some(branch)));
+            Value::Array(items.iter().map(|item| masked(item, below, key)).collect())
         }
         Value::String(text) => {
-            let api_key = key == "value" && path.ends_with("auth.config.value");
-            let private_key = key == "base64" && path.ends_with("tls.key.base64");
             let odd_dsn = key == "dsn" && text.contains('@') && !text.contains("://");
-            if SECRET_KEYS.contains(&key) || api_key || private_key || odd_dsn {
+            if odd_dsn || matches!(kind, None | Some(Kind::SecretText | Kind::Anything)) {
                 return Value::from(MASK);
             }
             if key == "jwks_url" && text.starts_with("base64://") {
@@ -233,12 +230,14 @@ mod tests {
             "tracing": { "providers": { "otlp": { "authorization_header": "CANARY" } } },
             "selfservice": {
                 "flows": { "login": { "after": { "hooks": [{ "hook": "web_hook", "config": request }] } } },
-                "methods": { "oidc": { "config": { "providers": [{ "id": "a", "client_secret": "CANARY", "apple_private_key": "CANARY" }] } } },
+                "methods": { "oidc": { "config": { "providers": [{ "id": "a", "scope": ["email"], "client_secret": "CANARY", "apple_private_key": "CANARY",
+                    "requested_claims": { "userinfo": "CANARY" } }] } } },
             },
         });
         let shown = Effective(document).masked().to_string();
         assert!(!shown.contains("CANARY"), "{shown}");
         assert!(shown.contains("/cert.pem") && shown.contains("X-Key") && shown.contains("\"id\":\"a\""), "{shown}");
+        assert!(shown.contains("\"scope\":[\"email\"]"), "{shown}");
     }
 
     #[test]

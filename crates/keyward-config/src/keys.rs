@@ -8,8 +8,10 @@
 /// What a key may hold.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
-    /// Any text; may be a secret, so it is never repeated in a message.
+    /// Any text; may hold a secret, so it is never repeated in a message.
     Text,
+    /// Text that is a secret as a whole: it is not even shown where the configuration is.
+    SecretText,
     Bool,
     /// A whole number between the bounds.
     Int(i64, i64),
@@ -56,7 +58,9 @@ pub(crate) enum Status {
 }
 
 use Kind::UrlReference as Ref;
-use Kind::{Anything, Bool, Hooks, Int, LooseBool, OneOf, Ratio, Request, Secrets, Size, Span, Text, TextList, TextMap, Url};
+use Kind::{
+    Anything, Bool, Hooks, Int, LooseBool, OneOf, Ratio, Request, SecretText, Secrets, Size, Span, Text, TextList, TextMap, Url,
+};
 use Status::{Commercial, Moot, NotYet, Renamed, Silent, Used};
 
 const ANY_INT: Kind = Int(0, i64::MAX);
@@ -109,7 +113,8 @@ pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
     ("serve.{public,admin}.socket.{owner,group}", Text, NotYet),
     ("serve.{public,admin}.socket.mode", Int(0, 0o777), NotYet),
     ("serve.{public,admin}.tls.{cert,key}.path", Text, Used),
-    ("serve.{public,admin}.tls.{cert,key}.base64", Text, Used),
+    ("serve.{public,admin}.tls.cert.base64", Text, Used),
+    ("serve.{public,admin}.tls.key.base64", SecretText, Used),
     ("serve.{public,admin}.request_log.disable_for_health", Bool, Used),
     ("serve.public.cors.enabled", Bool, Used),
     ("serve.public.cors.{allowed_origins,allowed_methods,allowed_headers,exposed_headers}", TextList, Used),
@@ -130,7 +135,7 @@ pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
     ("tracing.providers.{zipkin,otlp}.sampling.sampling_ratio", Ratio, NotYet),
     ("tracing.providers.otlp.server_url", Text, NotYet),
     ("tracing.providers.otlp.insecure", Bool, NotYet),
-    ("tracing.providers.otlp.authorization_header", Text, NotYet),
+    ("tracing.providers.otlp.authorization_header", SecretText, NotYet),
     // Identities, secrets, hashing.
     ("identity.default_schema_id", Text, Used),
     ("identity.schemas[].{id,url}", Text, Used),
@@ -299,7 +304,8 @@ pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
     ("selfservice.methods.passkey.config.attestation.preference", OneOf(&["none", "indirect", "direct", "enterprise"]), Used),
     ("selfservice.methods.passkey.config.timeouts.{registration,login}", Span, Used),
     ("selfservice.methods.oidc.config.base_redirect_uri", Url, NotYet),
-    ("selfservice.methods.oidc.config.providers[].{id,label,client_id,client_secret,microsoft_tenant}", Text, NotYet),
+    ("selfservice.methods.oidc.config.providers[].{id,label,client_id,microsoft_tenant}", Text, NotYet),
+    ("selfservice.methods.oidc.config.providers[].client_secret", SecretText, NotYet),
     ("selfservice.methods.oidc.config.providers[].provider", OneOf(OIDC_PROVIDERS), NotYet),
     ("selfservice.methods.oidc.config.providers[].{issuer_url,auth_url,token_url,fedcm_config_url}", Url, NotYet),
     ("selfservice.methods.oidc.config.providers[].mapper_url", Text, NotYet),
@@ -309,7 +315,8 @@ pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
         TextList,
         NotYet,
     ),
-    ("selfservice.methods.oidc.config.providers[].{apple_team_id,apple_private_key_id,apple_private_key}", Text, NotYet),
+    ("selfservice.methods.oidc.config.providers[].{apple_team_id,apple_private_key_id}", Text, NotYet),
+    ("selfservice.methods.oidc.config.providers[].apple_private_key", SecretText, NotYet),
     ("selfservice.methods.oidc.config.providers[].{organization_id,net_id_token_origin_header}", Text, NotYet),
     ("selfservice.methods.oidc.config.providers[].requested_claims", Anything, NotYet),
     ("selfservice.methods.oidc.config.providers[].claims_source", OneOf(&["id_token", "userinfo"]), NotYet),
@@ -330,7 +337,8 @@ pub(crate) const REQUEST_KEYS: &[(&str, Kind)] = &[
     ("headers", TextMap),
     ("body", Text),
     ("auth.type", OneOf(&["api_key", "basic_auth"])),
-    ("auth.config.{name,value,user,password}", Text),
+    ("auth.config.{name,user}", Text),
+    ("auth.config.{value,password}", SecretText),
     ("auth.config.in", OneOf(&["header", "cookie"])),
     ("response.{ignore,parse}", Bool),
     ("can_interrupt", Bool),

@@ -192,6 +192,7 @@ fn default_of(path: &str) -> Option<&'static str> {
 fn words(kind: Kind) -> String {
     match kind {
         Kind::Text => "text".to_owned(),
+        Kind::SecretText => "secret text".to_owned(),
         Kind::Bool => "true or false".to_owned(),
         Kind::Int(least, i64::MAX) => format!("whole number from {least}"),
         Kind::Int(least, most) => format!("whole number, {least} to {most}"),
@@ -250,7 +251,7 @@ fn object(branch: &Branch, path: &str) -> Value {
 
 fn scalar(kind: Kind) -> Value {
     match kind {
-        Kind::Text => json!({ "type": "string" }),
+        Kind::Text | Kind::SecretText => json!({ "type": "string" }),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Int(least, i64::MAX) => json!({ "type": "integer", "minimum": least }),
         Kind::Int(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),

@@ -247,7 +247,7 @@ fn cleanup(reader: Reader<'_>) -> Cleanup {
         batch_size: reader.number("database.cleanup.batch_size", 100),
         sleep: reader.span("database.cleanup.sleep.tables", Span::minutes(1)),
         older_than: reader.span("database.cleanup.older_than", Span::hours(24)),
-        audit_retention: Some(reader.span("audit.retention", Span::hours(365 * 24))).filter(|span| *span > Span::ZERO),
+        audit_retention: Some(reader.span("audit.retention", Cleanup::AUDIT_RETENTION)).filter(|span| *span > Span::ZERO),
     }
 }
 

@@ -232,6 +232,11 @@ pub struct Cleanup {
     pub audit_retention: Option<Span>,
 }
 
+impl Cleanup {
+    /// How long audit events are kept where nothing else is configured.
+    pub const AUDIT_RETENTION: Span = Span::hours(365 * 24);
+}
+
 /// The answer to cross-origin requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cors {

@@ -99,7 +99,7 @@ pub(crate) fn run(arguments: &cli::CleanupSql) -> Result<(), Failure> {
     };
     let audit_retention = match &configured {
         Some(config) => config.cleanup.audit_retention,
-        None => Some(Span::hours(365 * 24)),
+        None => Some(Cleanup::AUDIT_RETENTION),
     };
     let rules = Cleanup { enabled: true, batch_size: arguments.batch_size, sleep: Span::ZERO, older_than, audit_retention };
     block_on(async {
