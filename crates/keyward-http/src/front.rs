@@ -47,10 +47,13 @@ pub(crate) async fn public(State(front): State<Arc<Front>>, request: Request, ne
         Caller::new(Arc::clone(&known), parts.method.clone(), parts.uri.clone(), std::mem::take(&mut parts.headers), peer);
     let caller = Arc::new(caller);
     parts.extensions.insert(Arc::clone(&caller));
-    let mut answer = match admit(&caller, request_body).await {
-        Ok(request_body) => run(&caller, next, Request::from_parts(parts, request_body)).await,
-        Err(answer) => answer,
+    let answering = async {
+        match admit(&caller, request_body).await {
+            Ok(request_body) => next.run(Request::from_parts(parts, request_body)).await,
+            Err(answer) => answer,
+        }
     };
+    let mut answer = guarded(&caller, known.app.config.public.quiet_health_log, answering).await;
     if answer.extensions().get::<CsrfRotated>().is_none()
         && let Some(cookie) = caller.missing_csrf_cookie()
     {
@@ -59,8 +62,6 @@ pub(crate) async fn public(State(front): State<Arc<Front>>, request: Request, ne
     if let Some(rules) = &known.site.cors {
         cors::decorate(rules, &caller.headers, answer.headers_mut());
     }
-    let quiet = known.app.config.public.quiet_health_log;
-    log(&caller, &answer, quiet);
     finish(answer, known.site.https)
 }
 
@@ -76,9 +77,8 @@ pub(crate) async fn admin(State(front): State<Arc<Front>>, request: Request, nex
         let headers = std::mem::take(&mut parts.headers);
         let caller = Arc::new(Caller::new(Arc::clone(&known), parts.method.clone(), parts.uri.clone(), headers, peer));
         parts.extensions.insert(Arc::clone(&caller));
-        let answer = run(&caller, next, Request::from_parts(parts, request_body)).await;
-        log(&caller, &answer, known.app.config.admin.quiet_health_log);
-        answer
+        let answering = next.run(Request::from_parts(parts, request_body));
+        guarded(&caller, known.app.config.admin.quiet_health_log, answering).await
     };
     headers::finish_admin(answer.headers_mut());
     answer
@@ -131,21 +131,23 @@ async fn check(caller: &Caller, token: Option<&str>) -> Result<(), Problem> {
     caller.check_csrf(&who, token).map_err(Problem::Csrf)
 }
 
-/// Runs the handler; a panic costs its own request only.
-async fn run(caller: &Caller, next: Next, request: Request) -> Response {
-    // Every line that is written on the way carries the id of its request.
+/// Runs what answers a request, and writes its line. A panic costs its own request only, and every line that is written on
+/// the way carries the id of the request.
+async fn guarded(caller: &Caller, quiet_health: bool, answering: impl Future<Output = Response>) -> Response {
     let span = {
         let id = caller.request_id().map_or_else(|| Cow::Owned(next_id()), Cow::Borrowed);
         tracing::info_span!("request", id = &*id)
     };
-    match AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            // The panic hook has written the cause, together with the id.
+    let guarded = async {
+        let answer = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_| {
+            // The panic hook has written the cause.
             tracing::error!(method = %caller.method, path = caller.uri.path(), "a request panicked");
             fail(&Failure::bare(StatusCode::INTERNAL_SERVER_ERROR), caller.request_id())
-        }
-    }
+        });
+        log(caller, &answer, quiet_health);
+        answer
+    };
+    guarded.instrument(span).await
 }
 
 /// Tells the log lines of one process's requests apart; no secret, so counting is enough and costs no system call.
@@ -169,6 +171,5 @@ fn log(caller: &Caller, answer: &Response, quiet_health: bool) {
     if quiet_health && path.contains("/health/") {
         return;
     }
-    let request_id = caller.request_id();
-    tracing::debug!(method = %caller.method, path, status = answer.status().as_u16(), request_id, "answered");
+    tracing::debug!(method = %caller.method, path, status = answer.status().as_u16(), "answered");
 }
