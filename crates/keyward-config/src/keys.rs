@@ -107,6 +107,8 @@ pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
     // Listeners.
     ("serve.trusted_proxies", TextList, Used),
     ("serve.public.body_limit", Int(1_024, 1 << 30), Used),
+    ("serve.public.connections", Int(1, 1_000_000), Used),
+    ("serve.admin.connections", Int(1, 1_000_000), Used),
     ("serve.{public,admin}.base_url", Url, Used),
     ("serve.{public,admin}.host", Text, Used),
     ("serve.{public,admin}.port", Int(1, 65_535), Used),

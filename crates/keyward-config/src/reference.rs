@@ -26,6 +26,10 @@ pub struct KeyReference {
 const OURS: &[(&str, &str)] = &[
     ("serve.trusted_proxies", "Networks whose forwarded headers are believed."),
     ("serve.public.body_limit", "The most bytes of a request body on the public port."),
+    (
+        "serve.{public,admin}.connections",
+        "The most open connections of the port; who comes then waits. Keep both below the system's limit of open files.",
+    ),
     ("database.cleanup.enabled", "This node deletes expired rows in the background."),
     ("audit.retention", "How long audit events are kept; 0s keeps them for ever."),
     ("security.attempts.enabled", "Wrong passwords and codes are counted, and whoever guesses has to wait."),
@@ -78,6 +82,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("preview.default_read_consistency_level", "strong"),
     ("ui.brand.name", "Keyward"),
     ("serve.public.body_limit", "1048576"),
+    ("serve.public.connections", "10000"),
+    ("serve.admin.connections", "1000"),
     ("serve.{public,admin}.host", "0.0.0.0"),
     ("serve.public.port", "4433"),
     ("serve.admin.port", "4434"),

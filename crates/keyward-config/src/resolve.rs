@@ -114,6 +114,7 @@ pub(crate) fn resolve(root: &Node, flags: &Flags, report: &mut Report) -> Option
             quiet_health_log: public.quiet_health_log,
             cors,
             body_limit: reader.number("serve.public.body_limit", 1 << 20),
+            connections: public.connections,
             trusted_proxies,
         },
         admin: admin?,
@@ -212,7 +213,8 @@ fn listener(
     }
     let tls = tls(reader, name, report);
     let quiet_health_log = reader.on(&key("request_log.disable_for_health"), false);
-    Some(Listener { base_url: BaseUrl { text, url: url? }, host, port, tls, quiet_health_log })
+    let connections = reader.number(&key("connections"), if name == "public" { 10_000 } else { 1_000 });
+    Some(Listener { base_url: BaseUrl { text, url: url? }, host, port, tls, quiet_health_log, connections })
 }
 
 fn tls(reader: Reader<'_>, name: &str, report: &mut Report) -> Option<Tls> {

@@ -175,6 +175,8 @@ pub struct Listener {
     pub tls: Option<Tls>,
     /// Health checks are left out of the request log.
     pub quiet_health_log: bool,
+    /// `serve.admin.connections` (ours): the most open connections.
+    pub connections: usize,
 }
 
 /// The public port: a listener and what only browsers need.
@@ -194,6 +196,8 @@ pub struct PublicListener {
     pub cors: Option<Cors>,
     /// `serve.public.body_limit` (ours): the most bytes a request body may have; default 1 MiB.
     pub body_limit: usize,
+    /// `serve.public.connections` (ours): the most open connections.
+    pub connections: usize,
     /// `serve.trusted_proxies` (ours): networks whose forwarded headers are believed; default loopback and private ranges.
     pub trusted_proxies: Vec<Network>,
 }

@@ -12,6 +12,7 @@ mod cookies;
 mod cors;
 mod csrf;
 mod envelope;
+mod first_bytes;
 mod front;
 mod headers;
 mod location;
@@ -32,7 +33,7 @@ mod wire_tests;
 
 pub use metrics::{ConfigStatus, Telemetry};
 pub use openapi::openapi;
-pub use router::{admin_router, public_router};
-pub use serve::{Listening, serve, serve_router, serve_with};
+pub use router::{Routes, admin_router, public_router};
+pub use serve::{Listening, serve, serve_with};
 pub use state::{AppState, app_state};
 pub use tls::{TlsError, TlsKeys};

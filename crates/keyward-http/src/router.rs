@@ -2,15 +2,18 @@
 //! The binary and the tests hand them to [`crate::serve`].
 //! Lists of paths stand beside their handlers.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::extract::{Extension, Request, State};
 use axum::http::uri::{PathAndQuery, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
+use axum::routing::future::RouteFuture;
 use http::{Method, StatusCode};
-use tower::ServiceExt;
+use tower::Service;
 
 use crate::caller::Caller;
 use crate::metrics::{ConfigStatus, Measuring, Port, Telemetry, measure};
@@ -18,57 +21,104 @@ use crate::reply::{Content, Reply};
 use crate::state::{AppState, Front};
 use crate::{admin, front, public};
 
+/// The routes of a port, and what is done to the address of a request before one is chosen for it.
+#[derive(Clone)]
+pub struct Routes {
+    routes: Router,
+    beginning: Beginning,
+}
+
+/// Where the addresses of a port begin.
+#[derive(Clone)]
+enum Beginning {
+    /// At the path of the public base URL, which proxies may leave on or take off.
+    PublicBase(AppState),
+    /// At `/admin`, which clients may leave out.
+    Admin,
+}
+
+impl Service<Request> for Routes {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request>::poll_ready(&mut self.routes, context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let begun = match &self.beginning {
+            Beginning::PublicBase(state) => below_base(state, request.uri()),
+            Beginning::Admin => below_admin(request.uri()),
+        };
+        if let Some(uri) = begun {
+            *request.uri_mut() = uri;
+        }
+        self.routes.call(request)
+    }
+}
+
 /// Everything that browsers and apps may ask.
-pub fn public_router(state: AppState) -> Router {
+pub fn public_router(state: AppState) -> Routes {
     let telemetry = unwatched(&state);
     public_router_with(state, telemetry)
 }
 
 /// As [`public_router`], counted.
-pub(crate) fn public_router_with(state: AppState, telemetry: Arc<Telemetry>) -> Router {
-    public::routes()
+pub(crate) fn public_router_with(state: AppState, telemetry: Arc<Telemetry>) -> Routes {
+    let beginning = Beginning::PublicBase(Arc::clone(&state));
+    let routes = public::routes()
         .fallback(not_found_outside)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(Entry::new(state, telemetry, Port::Public), enter_public))
+        .layer(from_fn_with_state(Entry::new(state, telemetry, Port::Public), enter_public));
+    Routes { routes, beginning }
 }
 
-/// Takes the path of the public base URL off, for proxies that leave it on. Without it every path is served as well, for
-/// proxies that take it off.
-pub(crate) fn below_base(state: &AppState, uri: &mut Uri) {
+/// The address without the path of the public base URL, for proxies that leave it on; `None` when there is nothing to take off.
+/// Without that path everything is served as well, for proxies that take it off.
+fn below_base(state: &AppState, uri: &Uri) -> Option<Uri> {
     let app = state.load();
     let base = app.config.public.base_url.url().path().trim_end_matches('/');
     if base.is_empty() {
-        return;
+        return None;
     }
-    let text = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let rest = text.strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
-    let path = rest.map(|rest| if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") });
+    let rest = path_and_query(uri).strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']))?;
+    with_path(uri, if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") })
+}
+
+/// The address with the `/admin` that the client left out.
+fn below_admin(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    let is_complete = path == "/admin" || path.starts_with("/admin/");
+    if is_complete { None } else { with_path(uri, format!("/admin{}", path_and_query(uri))) }
+}
+
+fn path_and_query(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("/", PathAndQuery::as_str)
+}
+
+/// The path was valid before and only its beginning changes, so this fails for none but the longest, which are refused later.
+fn with_path(uri: &Uri, path: String) -> Option<Uri> {
     let mut parts = uri.clone().into_parts();
-    if let Some(below) = path.and_then(|path| path.parse().ok()) {
-        parts.path_and_query = Some(below);
-        // Only the path changed, so the parts still fit together.
-        if let Ok(whole) = Uri::from_parts(parts) {
-            *uri = whole;
-        }
-    }
+    parts.path_and_query = Some(path.parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// Everything that operators may ask. Never reachable from outside: nobody is asked who they are here.
 /// `/identities` and `/admin/identities` are the same.
-pub fn admin_router(state: AppState) -> Router {
+pub fn admin_router(state: AppState) -> Routes {
     let telemetry = unwatched(&state);
     admin_router_with(state, telemetry)
 }
 
 /// As [`admin_router`], counted, and showing the counts of both ports.
-pub(crate) fn admin_router_with(state: AppState, telemetry: Arc<Telemetry>) -> Router {
+pub(crate) fn admin_router_with(state: AppState, telemetry: Arc<Telemetry>) -> Routes {
     let routes = admin::routes()
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(Entry::new(state, Arc::clone(&telemetry), Port::Admin), enter_admin))
         .layer(Extension(telemetry));
-    // The path has to be complete before a route is chosen.
-    Router::new().fallback_service(routes.map_request(complete_path))
+    Routes { routes, beginning: Beginning::Admin }
 }
 
 /// What the one layer around all routes of a port works with.
@@ -115,16 +165,4 @@ async fn not_found_outside(Extension(caller): Extension<Arc<Caller>>) -> Respons
 
 async fn wrong_method(Extension(caller): Extension<Arc<Caller>>) -> Response {
     Reply::new(StatusCode::METHOD_NOT_ALLOWED, Content::Text("405 method not allowed\n".into())).send(&caller).await
-}
-
-fn complete_path<B>(mut request: http::Request<B>) -> http::Request<B> {
-    let path = request.uri().path();
-    if path != "/admin" && !path.starts_with("/admin/") {
-        let text = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
-        // The path was valid before, and a longer one is refused later.
-        if let Ok(uri) = format!("/admin{text}").parse::<Uri>() {
-            *request.uri_mut() = uri;
-        }
-    }
-    request
 }

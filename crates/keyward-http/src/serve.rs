@@ -8,29 +8,29 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use http::Uri;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 
 use crate::client::Peer;
+use crate::first_bytes::FirstBytes;
 use crate::metrics::Telemetry;
-use crate::router::{admin_router_with, below_base, public_router_with, unwatched};
+use crate::router::{Routes, admin_router_with, public_router_with, unwatched};
 use crate::state::AppState;
 use crate::tls::TlsKeys;
 
 /// More than the router admits, so that it is the one that refuses; the protocol layer sets up space for so many with
 /// every request.
 const MOST_FIELDS: usize = 129;
-const HEADER_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a connection may take to show which HTTP it speaks, and then for the head of each request.
+const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 /// How long open requests may take to finish once the end was announced.
 const FAREWELL: Duration = Duration::from_secs(120);
 /// A pause after a failed accept: such failures (no file handles left) do not go away at once.
@@ -83,13 +83,12 @@ pub async fn serve_with(
         // An error means that the sender is gone, which is the sign.
         while stopped.changed().await.is_ok() {}
     };
+    let config = &state.load().config;
+    let (public_places, admin_places) = (config.public.connections, config.admin.connections);
     let public_routes = public_router_with(AppState::clone(&state), Arc::clone(&telemetry));
-    let shorten: Prepare = Arc::new({
-        let state = AppState::clone(&state);
-        move |uri| below_base(&state, uri)
-    });
-    let public = accept(public, public_routes, shorten, until(stopped.clone()));
-    let admin = accept(admin, admin_router_with(state, Arc::clone(&telemetry)), Arc::new(|_| ()), until(stopped.clone()));
+    let admin_routes = admin_router_with(AppState::clone(&state), Arc::clone(&telemetry));
+    let public = accept(public, public_routes, public_places, until(stopped.clone()));
+    let admin = accept(admin, admin_routes, admin_places, until(stopped.clone()));
     let tidying = async {
         let mut stopped = std::pin::pin!(until(stopped));
         loop {
@@ -108,29 +107,27 @@ pub async fn serve_with(
 }
 
 /// Accepts connections on one port until `shutdown` completes, then lets open requests finish, for two minutes at most.
+/// No more than `places` are open at once; whoever comes then waits in the system's queue.
 ///
 /// Header blocks above 64 KiB are refused by the protocol layer with 431, those above `security.limits` by the router
 /// with an error body.
-///
-/// # Errors
-/// When the listener has no address, which means that it is unusable.
-pub async fn serve_router(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    accept(listener.into(), router, Arc::new(|_| ()), shutdown).await
-}
-
-/// What is done to the address of a request before a route is chosen for it.
-type Prepare = Arc<dyn Fn(&mut Uri) + Send + Sync>;
-
-async fn accept(port: Listening, router: Router, prepare: Prepare, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+async fn accept(port: Listening, routes: Routes, places: usize, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let Listening { listener, tls } = port;
     let address = listener.local_addr()?;
     tracing::info!(%address, tls = tls.is_some(), "listening");
+    let places = Arc::new(Semaphore::new(places));
     let builder = builder();
     let graceful = GracefulShutdown::new();
     let mut shutdown = std::pin::pin!(shutdown);
+    let mut was_full = false;
     loop {
-        let (stream, peer) = tokio::select! {
-            accepted = listener.accept() => match accepted {
+        let is_full = places.available_permits() == 0;
+        if is_full && !was_full {
+            tracing::warn!(%address, "every connection that this port may have is in use: new ones wait");
+        }
+        was_full = is_full;
+        let (place, stream, peer) = tokio::select! {
+            accepted = next(&listener, &places) => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -144,20 +141,17 @@ async fn accept(port: Listening, router: Router, prepare: Prepare, shutdown: imp
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no delay could not be set");
         }
-        let (builder, watcher) = (builder.clone(), graceful.watcher());
-        let routes = (router.clone(), Arc::clone(&prepare));
-        match &tls {
-            None => drop(tokio::spawn(converse(builder, stream, peer, routes, watcher))),
-            Some(keys) => {
-                let keys = Arc::clone(keys);
-                tokio::spawn(async move {
-                    match keys.accept(stream).await {
-                        Ok(stream) => converse(builder, stream, peer, routes, watcher).await,
-                        Err(error) => tracing::debug!(%error, %peer, "a client did not agree on TLS"),
-                    }
-                });
+        let (builder, routes, watcher, tls) = (builder.clone(), routes.clone(), graceful.watcher(), tls.clone());
+        tokio::spawn(async move {
+            match tls {
+                None => converse(builder, stream, peer, routes, watcher).await,
+                Some(keys) => match keys.accept(stream).await {
+                    Ok(stream) => converse(builder, stream, peer, routes, watcher).await,
+                    Err(error) => tracing::debug!(%error, %peer, "a client did not agree on TLS"),
+                },
             }
-        }
+            drop(place);
+        });
     }
     drop(listener);
     if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
@@ -166,23 +160,25 @@ async fn accept(port: Listening, router: Router, prepare: Prepare, shutdown: imp
     Ok(())
 }
 
+/// The next connection, once there is a place for it.
+async fn next(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((place, stream, peer))
+}
+
 /// Answers everything that one connection asks.
-async fn converse<S>(
-    builder: Builder<TokioExecutor>,
-    stream: S,
-    peer: SocketAddr,
-    (router, prepare): (Router, Prepare),
-    watcher: Watcher,
-) where
+async fn converse<S>(builder: Builder<TokioExecutor>, stream: S, peer: SocketAddr, routes: Routes, watcher: Watcher)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
-        prepare(request.uri_mut());
-        router.clone().oneshot(request)
+        routes.clone().oneshot(request)
     });
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+    let stream = TokioIo::new(FirstBytes::within(stream, HEAD_PATIENCE));
+    let connection = builder.serve_connection_with_upgrades(stream, service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, %peer, "a connection ended early");
     }
@@ -190,12 +186,7 @@ async fn converse<S>(
 
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_PATIENCE)
-        .max_headers(MOST_FIELDS)
-        .max_buf_size(64 * 1_024);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_headers(MOST_FIELDS).max_buf_size(64 * 1_024);
     builder
         .http2()
         .timer(TokioTimer::new())

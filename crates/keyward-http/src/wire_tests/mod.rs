@@ -7,11 +7,11 @@ mod people;
 mod transport;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, SET_COOKIE};
@@ -92,7 +92,10 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Re
     builder.body(Body::from(body.to_owned())).expect("a request")
 }
 
-async fn ask(router: &Router, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+async fn ask<S>(router: &S, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response
+where
+    S: tower::Service<Request<Body>, Response = Response, Error = Infallible> + Clone,
+{
     router.clone().oneshot(request(method, path, headers, body)).await.expect("routers do not fail")
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::Router;
 use axum::response::Response;
 use http::header::{COOKIE, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -15,7 +14,7 @@ use tower::ServiceExt;
 
 use super::{BASE, JSON, app, ask, error, request, set_cookies, text};
 use crate::site::Site;
-use crate::{app_state, cookies, public_router};
+use crate::{Routes, app_state, cookies, public_router};
 
 #[tokio::test]
 async fn cookies_come_back_as_they_were_given() {
@@ -130,7 +129,7 @@ impl Jar {
         self.0.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
 
-    async fn ask(&mut self, router: &Router, method: &str, path: &str, body: &str) -> Response {
+    async fn ask(&mut self, router: &Routes, method: &str, path: &str, body: &str) -> Response {
         let cookies = self.header();
         let mut headers = vec![("accept", "text/html"), ("content-type", "application/x-www-form-urlencoded")];
         if !cookies.is_empty() {
@@ -147,7 +146,7 @@ fn location(answer: &Response) -> String {
 }
 
 /// A browser that signed in by forms as the built-in pages would.
-async fn signed_in_browser(router: &Router, email: &str) -> Jar {
+async fn signed_in_browser(router: &Routes, email: &str) -> Jar {
     let mut jar = Jar::default();
     let page = location(&jar.ask(router, "GET", "/self-service/login/browser", "").await);
     let id = page.strip_prefix("http://ui.test/login?flow=").expect("the login page");
@@ -168,7 +167,7 @@ async fn signed_in_browser(router: &Router, email: &str) -> Jar {
     jar
 }
 
-async fn people(emails: &[&str]) -> Router {
+async fn people(emails: &[&str]) -> Routes {
     let app = app(|_| {}).await;
     for email in emails {
         let body = json!({

@@ -397,6 +397,67 @@ async fn a_panic_costs_its_own_request_only() {
     assert_eq!(ask(&router, "GET", "/sound", &[], "").await.status(), StatusCode::OK);
 }
 
+/// A server on two real ports; the public one admits so many connections.
+async fn served(connections: u64) -> (std::net::SocketAddr, tokio::sync::oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let listen = || tokio::net::TcpListener::bind("127.0.0.1:0");
+    let (public, admin) = (listen().await.expect("a port"), listen().await.expect("a port"));
+    let address = public.local_addr().expect("an address");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let state = app_state(app(|document| document["serve"]["public"]["connections"] = connections.into()).await);
+    let serving = tokio::spawn(async move {
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        crate::serve(public, admin, state, stopped).await.expect("an orderly end");
+    });
+    (address, stop, serving)
+}
+
+#[tokio::test]
+async fn whoever_does_not_say_which_http_it_is_is_not_waited_for() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (address, stop, serving) = served(100).await;
+    let started = tokio::time::Instant::now();
+    let ends = ["", "P", "PRI * HTTP/2.0\r\n", "GET /health/alive HTT"].map(|begun| async move {
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(begun.as_bytes()).await.expect("sent");
+        let mut answer = Vec::new();
+        // Closed with or without a word; what was sent and not read makes it a reset.
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408 "), "{begun:?}: {}", String::from_utf8_lossy(&answer));
+    });
+    futures_util::future::join_all(ends).await;
+    assert!(started.elapsed() < std::time::Duration::from_secs(30), "{:?}", started.elapsed());
+    stop.send(()).expect("still serving");
+    serving.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn a_connection_too_many_waits_for_a_place() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (address, stop, serving) = served(2).await;
+    let ask = async || {
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(b"GET /health/alive HTTP/1.1\r\nhost: id.test\r\n\r\n").await.expect("sent");
+        stream
+    };
+    let (mut first, mut second) = (ask().await, ask().await);
+    let mut answer = [0; 15];
+    for open in [&mut first, &mut second] {
+        open.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    }
+    let mut third = ask().await;
+    let early = tokio::time::timeout(std::time::Duration::from_millis(300), third.read_exact(&mut answer)).await;
+    assert!(early.is_err(), "answered although every place is taken");
+    drop(first);
+    third.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    drop((second, third));
+    stop.send(()).expect("still serving");
+    serving.await.expect("no panic");
+}
+
 #[tokio::test]
 async fn a_server_on_a_real_port_answers_and_stops() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
