@@ -1,15 +1,19 @@
 //! Pages of lists: the query parameters in, the `Link` header out (contract: login 13.8).
-//! Session and schema lists use it; offsets are counted in rows from 0.
+//! Every list reads its size here; session and schema lists are read by offsets, which are counted in rows from 0.
 //! Knows no list: how many rows there are is an argument.
+
+use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keyward_model::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::query::Query;
 
-const DEFAULT_SIZE: u64 = 250;
-const LARGEST_SIZE: u64 = 1_000;
+const DEFAULT_SIZE: u32 = 250;
+/// The most rows of a page, where a list has no bound of its own.
+pub(crate) const LARGEST_SIZE: u32 = 1_000;
 
 /// Which rows are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,18 +35,11 @@ impl PageQuery {
     /// Reads `page_size` with `page_token`, or `page` (from 0) with `per_page`. Sizes are clamped.
     ///
     /// # Errors
-    /// A sentence for developers when a number or token cannot be read.
-    pub(crate) fn read(query: &Query) -> Result<Self, &'static str> {
-        let number = |name: &str| match query.get(name) {
-            None => Ok(None),
-            Some(text) => text.parse::<u64>().map(Some).map_err(|_| "The pagination parameters must be whole numbers."),
-        };
-        let size = match (number("page_size")?, number("per_page")?) {
-            (Some(size), _) | (None, Some(size)) if size > 0 => size.min(LARGEST_SIZE),
-            _ => DEFAULT_SIZE,
-        };
-        let offset = match (query.get("page_token"), number("page")?) {
-            (Some(token), _) => read_token(token).ok_or("The page token cannot be read.")?,
+    /// When a number or token cannot be read.
+    pub(crate) fn read(query: &Query) -> Result<Self, Problem> {
+        let size = u64::from(size(query, &["page_size", "per_page"], LARGEST_SIZE)?);
+        let offset = match (query.get("page_token"), number::<u64>(query, "page")?) {
+            (Some(token), _) => read_token(token).ok_or_else(unreadable_token)?,
             (None, page) => page.unwrap_or(0).saturating_mul(size),
         };
         // Databases count in signed numbers.
@@ -71,6 +68,34 @@ impl PageQuery {
         }
         links.join(",")
     }
+}
+
+/// How many rows a page is to have: what the first of these parameters that is there says, the default for 0 or without one.
+///
+/// # Errors
+/// When one of them is no number.
+pub(crate) fn size(query: &Query, names: &[&str], largest: u32) -> Result<u32, Problem> {
+    let mut asked = None;
+    for name in names {
+        let given = number::<u64>(query, name)?;
+        asked = asked.or(given);
+    }
+    let asked = asked.filter(|size| *size > 0).map_or(DEFAULT_SIZE, |size| u32::try_from(size).unwrap_or(u32::MAX));
+    Ok(asked.min(largest))
+}
+
+/// A whole number, if the parameter is there.
+///
+/// # Errors
+/// When it is something else.
+pub(crate) fn number<T: FromStr>(query: &Query, name: &str) -> Result<Option<T>, Problem> {
+    let refused = |_| Problem::BadRequest { reason: format!("The parameter {name} must be a whole number.") };
+    query.get(name).map(|text| text.parse().map_err(refused)).transpose()
+}
+
+/// The refusal of a token that is none of ours.
+pub(crate) fn unreadable_token() -> Problem {
+    Problem::BadRequest { reason: "The page token cannot be read.".to_owned() }
 }
 
 fn read_token(token: &str) -> Option<u64> {
@@ -105,8 +130,11 @@ pub(crate) fn link_to(path: &str, query: &Query, place: &[(&str, String)], relat
 mod tests {
     use super::*;
 
-    fn read(query: &str) -> Result<(u64, u64), &'static str> {
-        PageQuery::read(&Query::parse(query)).map(|page| (page.offset, page.size))
+    fn read(query: &str) -> Result<(u64, u64), String> {
+        PageQuery::read(&Query::parse(query)).map(|page| (page.offset, page.size)).map_err(|problem| match problem {
+            Problem::BadRequest { reason } => reason,
+            other => panic!("{other:?}"),
+        })
     }
 
     #[test]
@@ -121,11 +149,13 @@ mod tests {
             ("per_page=20", Ok((0, 20))),
             ("page=18446744073709551615&per_page=20", Ok((i64::MAX as u64, 20))),
             (&format!("page_size=20&page_token={token}"), Ok((40, 20))),
+            ("page_size=0&per_page=20", Ok((0, 250))),
             ("page_token=broken!", Err("The page token cannot be read.")),
-            ("page=-1", Err("The pagination parameters must be whole numbers.")),
-            ("page_size=ten", Err("The pagination parameters must be whole numbers.")),
+            ("page=-1", Err("The parameter page must be a whole number.")),
+            ("page_size=ten", Err("The parameter page_size must be a whole number.")),
+            ("page_size=10&per_page=ten", Err("The parameter per_page must be a whole number.")),
         ] {
-            assert_eq!(read(query), expected, "{query}");
+            assert_eq!(read(query), expected.map_err(str::to_owned), "{query}");
         }
     }
 

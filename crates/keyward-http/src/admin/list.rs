@@ -2,7 +2,6 @@
 //! The handler of `GET /admin/identities` reads its parameters and writes its answer here.
 //! Knows both paginations; what an identity is stands below.
 
-use crate::pagination::link_to;
 use http::StatusCode;
 use http::header::LINK;
 use keyward_model::{CredentialType, IdentityId, Problem};
@@ -11,11 +10,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{bad, identity_id};
+use crate::pagination::{link_to, number, size, unreadable_token};
 use crate::public::sessions::TOTAL;
 use crate::query::Query;
 use crate::reply::Reply;
 
-const DEFAULT_SIZE: u32 = 250;
 const LARGEST_SIZE: u32 = 500;
 const MOST_IDS: usize = 500;
 /// Legacy pagination leads no further.
@@ -66,17 +65,12 @@ pub(super) fn read_list(query: &Query) -> Result<ListQuery, Problem> {
     } else {
         Filter::All
     };
-    let number = |name: &str| match query.get(name) {
-        None => Ok(None),
-        Some(text) => text.parse::<u32>().map(Some).map_err(|_| bad(&format!("The parameter {name} must be a whole number."))),
-    };
-    let asked = number("page_size")?.or(number("per_page")?).filter(|size| *size > 0);
-    let limit = asked.unwrap_or(DEFAULT_SIZE).min(LARGEST_SIZE);
+    let limit = size(query, &["page_size", "per_page"], LARGEST_SIZE)?;
     let after = match query.get("page_token") {
         None | Some(START) => None,
-        Some(token) => Some(IdentityId::parse(token).ok_or_else(|| bad("The page token cannot be read."))?),
+        Some(token) => Some(IdentityId::parse(token).ok_or_else(unreadable_token)?),
     };
-    let offset = number("page")?.map(|page| page.saturating_mul(limit));
+    let offset = number::<u32>(query, "page")?.map(|page| page.saturating_mul(limit));
     if offset.is_some_and(|offset| offset > LARGEST_OFFSET) {
         return Err(bad("This far into the list only page_token leads."));
     }

@@ -22,13 +22,11 @@ use crate::openapi::Shape::{List, Named};
 use crate::openapi::{
     ACTIVE, EXPAND, IDENTITY, Operation, PAGE, PAGE_SIZE, PAGE_TOKEN, PER_PAGE, SESSION, nothing, refuses, shows,
 };
-use crate::pagination::{PageQuery, link_to};
+use crate::pagination::{self, PageQuery, link_to, unreadable_token};
 use crate::public::{Called, sessions::listed};
 use crate::query::Query;
 use crate::reply::Reply;
 
-const DEFAULT_SIZE: u32 = 250;
-const LARGEST_SIZE: u32 = 1_000;
 const MOST_IDS: usize = 500;
 const PATH: &str = "/admin/sessions";
 /// Before every session.
@@ -88,17 +86,10 @@ async fn list_all(Extension(caller): Called) -> Response {
 async fn listing_all(caller: &Caller) -> Result<Reply, Refused> {
     let query = &caller.query;
     let (active, expand) = (active(query)?, expand(query)?);
-    let size = match query.get("page_size") {
-        None => DEFAULT_SIZE,
-        Some(text) => match text.parse::<u32>() {
-            Ok(0) => DEFAULT_SIZE,
-            Ok(size) => size.min(LARGEST_SIZE),
-            Err(_) => return Err(bad("The parameter page_size must be a whole number.").into()),
-        },
-    };
+    let size = pagination::size(query, &["page_size"], pagination::LARGEST_SIZE)?;
     let after = match query.get("page_token") {
         None => None,
-        Some(token) => Some(read_token(token).ok_or_else(|| bad("The page token cannot be read."))?),
+        Some(token) => Some(read_token(token).ok_or_else(unreadable_token)?),
     };
     let page = admin::list_sessions(caller.app(), active, expand, after, size).await?;
     let next = page.next.map(|place| link(query, size, place, "next"));
@@ -149,7 +140,7 @@ async fn list(Extension(caller): Called, Path(id): Path<String>) -> Response {
 
 async fn listing(caller: &Caller, id: &str) -> Result<Reply, Refused> {
     let id = identity_id(id)?;
-    let page = PageQuery::read(&caller.query).map_err(bad)?;
+    let page = PageQuery::read(&caller.query)?;
     let rows = page.rows();
     let active = active(&caller.query)?;
     let (sessions, total) = admin::identity_sessions(caller.app(), id, active, (rows.offset, rows.limit)).await?;

@@ -34,7 +34,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
 async fn list(Extension(caller): Called) -> Response {
     let page = match PageQuery::read(&caller.query) {
         Ok(page) => page,
-        Err(reason) => return caller.refuse_json(Problem::BadRequest { reason: reason.to_owned() }).await,
+        Err(problem) => return caller.refuse_json(problem).await,
     };
     let entries = caller.app().schemas.entries();
     let rows = page.rows();

@@ -8,7 +8,7 @@ use axum::response::Response;
 use axum::routing::{delete, get};
 use http::StatusCode;
 use http::header::{HeaderName, LINK};
-use keyward_model::{Problem, SessionId};
+use keyward_model::SessionId;
 use keyward_selfservice::stories::sessions::{self, Page};
 use serde_json::json;
 
@@ -44,7 +44,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
 async fn list(Extension(caller): Called) -> Result<Response, Response> {
     let page = match PageQuery::read(&caller.query) {
         Ok(page) => page,
-        Err(reason) => return Ok(caller.refuse_json(Problem::BadRequest { reason: reason.to_owned() }).await),
+        Err(problem) => return Ok(caller.refuse_json(problem).await),
     };
     let call = visit(caller).await?;
     match sessions::list(call.caller.app(), &call.visit, page.rows()).await {
