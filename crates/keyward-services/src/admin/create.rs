@@ -4,7 +4,7 @@
 
 use futures_util::{StreamExt as _, stream};
 use keyward_model::{IdentityId, IdentityState, Problem};
-use keyward_store::{Batch, StoreError};
+use keyward_store::{Batch, StoreError, UniqueConflict};
 use serde_json::{Value, json};
 
 use super::bodies::GivenIdentity;
@@ -112,12 +112,14 @@ pub async fn create_batch(app: &App, client: &Client, entries: Vec<BatchEntry>) 
         .collect())
 }
 
-/// Commits the rows at these places together; when that is refused, halves them until the culprits are found.
+/// Commits the rows at these places together. When that is refused, those whose names are held already are found by reading,
+/// and the rest is halved until the culprits are found: equals within the chunk, or somebody who was faster.
 async fn commit_chunk(app: &App, client: &Client, rows: &mut [Row], chunk: &[usize]) {
-    let mut waiting = vec![chunk];
+    let mut looked = false;
+    let mut waiting = vec![chunk.to_vec()];
     while let Some(places) = waiting.pop() {
         let mut batch = Batch::new();
-        for place in places {
+        for place in &places {
             if let Row::Ready(derived) = &rows[*place] {
                 write(app, client, derived, &mut batch);
             }
@@ -125,28 +127,69 @@ async fn commit_chunk(app: &App, client: &Client, rows: &mut [Row], chunk: &[usi
         let refused = match app.store.commit(batch).await {
             Ok(()) => {
                 for place in places {
-                    if let Row::Ready(derived) = &rows[*place] {
-                        rows[*place] = Row::Over(BatchResult::Created(derived.identity.id));
+                    if let Row::Ready(derived) = &rows[place] {
+                        rows[place] = Row::Over(BatchResult::Created(derived.identity.id));
                     }
                 }
                 continue;
             }
             Err(StoreError::Unique(_)) if places.len() > 1 => {
+                let free = if looked { places } else { free(app, rows, places).await };
+                looked = true;
                 // The left half is tried first: of two equals the earlier one wins.
-                let (left, right) = places.split_at(places.len() / 2);
-                waiting.extend([right, left]);
+                let (left, right) = free.split_at(free.len() / 2);
+                waiting.extend([right, left].into_iter().filter(|half| !half.is_empty()).map(<[usize]>::to_vec));
                 continue;
             }
-            Err(StoreError::Unique(conflict)) => {
-                let (what, reason) = words(conflict);
-                Refused::Taken(Taken { reason, what, credential_types: Vec::new() })
-            }
+            Err(StoreError::Unique(conflict)) => taken_in_batch(conflict),
             Err(other) => storage_problem(other).into(),
         };
         for place in places {
-            rows[*place] = Row::Over(BatchResult::Refused(refused.clone()));
+            rows[place] = Row::Over(BatchResult::Refused(refused.clone()));
         }
     }
+}
+
+/// Refuses the rows whose names somebody has; yields the places of the others. An import that is repeated finds everybody
+/// there, and reading that is much cheaper than trying.
+async fn free(app: &App, rows: &mut [Row], places: Vec<usize>) -> Vec<usize> {
+    let mut free = Vec::with_capacity(places.len());
+    for place in places {
+        let Row::Ready(derived) = &rows[place] else { continue };
+        match held(app, derived).await {
+            Some(conflict) => rows[place] = Row::Over(BatchResult::Refused(taken_in_batch(conflict))),
+            None => free.push(place),
+        }
+    }
+    free
+}
+
+/// Whether somebody has a name of this new identity. What cannot be read, the commit decides.
+async fn held(app: &App, derived: &Derived) -> Option<UniqueConflict> {
+    let found = |holder: Result<Option<_>, StoreError>| holder.is_ok_and(|holder| holder.is_some());
+    for row in &derived.credentials {
+        for identifier in &row.identifiers {
+            if found(app.store.find_identity_by_identifier(row.kind, identifier).await) {
+                return Some(UniqueConflict::Identifier);
+            }
+        }
+    }
+    if let Some(id) = &derived.identity.external_id
+        && found(app.store.find_identity_by_external_id(id).await)
+    {
+        return Some(UniqueConflict::ExternalId);
+    }
+    for address in &derived.identity.verifiable_addresses {
+        if found(app.store.find_identity_by_verifiable_address(address.via, &address.value).await) {
+            return Some(UniqueConflict::VerifiableAddress);
+        }
+    }
+    None
+}
+
+fn taken_in_batch(conflict: UniqueConflict) -> Refused {
+    let (what, reason) = words(conflict);
+    Refused::Taken(Taken { reason, what, credential_types: Vec::new() })
 }
 
 /// Derives the identity that a body describes.

