@@ -18,8 +18,8 @@ const MASK: &str = "***";
 /// Parts of the names of query parameters whose values are not shown.
 const SECRET_PARAMETERS: &[&str] = &["pass", "secret", "token", "key", "auth", "sig"];
 
-/// Keys that a running server cannot change: it has bound its ports, opened its database and set up its log.
-const FIXED: &[&str] = &["dsn", "log", "serve"];
+/// Keys that a running server cannot change: it has bound its ports, opened its database and set up its log and its traces.
+const FIXED: &[&str] = &["dsn", "log", "serve", "tracing"];
 
 /// Exceptions below [`FIXED`]: these are read anew for every request.
 const LIVE: &[&str] = &[

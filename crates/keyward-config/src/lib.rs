@@ -20,6 +20,7 @@ mod return_to;
 mod selfservice;
 mod settings;
 mod tokenizer;
+mod traces;
 mod tree;
 
 pub use effective::Effective;
@@ -42,3 +43,4 @@ pub use settings::{
     SettingsFlow, Tls,
 };
 pub use tokenizer::{Document, SubjectSource, TokenizerTemplate};
+pub use traces::Traces;

@@ -6,7 +6,7 @@ use keyward_model::{RequiredAal, Secret, Span};
 use url::Url;
 
 use crate::check::parse_size;
-use crate::document::Node;
+use crate::document::{Node, Shape};
 use crate::limits;
 use crate::load::Flags;
 use crate::network::{Network, PRIVATE};
@@ -17,6 +17,7 @@ use crate::settings::{
     LogFormat, LogLevel, Pem, PublicListener, RawSettings, SameSite, SchemaSource, Secrets, Session, Tls,
 };
 use crate::tokenizer;
+use crate::traces;
 
 /// Secrets that stand in well-known example files and are therefore no secrets.
 const PLACEHOLDERS: &[&str] = &["PLEASE-CHANGE-ME-I-AM-VERY-INSECURE", "32-LONG-SECRET-NOT-SECURE-AT-ALL"];
@@ -61,6 +62,15 @@ impl<'a> Reader<'a> {
     /// A whole number; `default` when absent, malformed or too large for the type.
     pub(crate) fn number<T: TryFrom<i64>>(self, key: &str, default: T) -> T {
         self.node(key).and_then(Node::as_int).and_then(|value| T::try_from(value).ok()).unwrap_or(default)
+    }
+
+    /// A number between zero and one.
+    pub(crate) fn ratio(self, key: &str, default: f64) -> f64 {
+        match self.node(key).map(|node| &node.value) {
+            Some(Shape::Float(value)) => *value,
+            Some(Shape::Int(value)) => f64::from(u8::from(*value > 0)),
+            _ => default,
+        }
     }
 
     pub(crate) fn span(self, key: &str, default: Span) -> Span {
@@ -119,6 +129,7 @@ pub(crate) fn resolve(root: &Node, flags: &Flags, report: &mut Report) -> Option
         },
         admin: admin?,
         log: log(reader),
+        traces: traces::resolve(reader, report),
         secrets,
         hashers,
         cookies,

@@ -16,6 +16,7 @@ use crate::methods::Methods;
 use crate::network::Network;
 use crate::return_to::ReturnUrls;
 use crate::tokenizer::TokenizerTemplate;
+use crate::traces::Traces;
 
 /// Everything that a running server is told.
 #[derive(Debug, Clone)]
@@ -51,6 +52,8 @@ pub struct Config {
     pub factor_changes_require_aal2: bool,
     /// `security.attempts` (ours): what wrong passwords and codes lead to.
     pub attempts: Attempts,
+    /// `tracing`: where traces are sent, by a binary that can.
+    pub traces: Option<Traces>,
     /// `security.limits` (ours): bounds on requests and on what one identity may pile up.
     pub limits: Limits,
     /// `ui.brand.name` (ours): what the built-in pages call the product.

@@ -48,6 +48,8 @@ pub(crate) async fn public(State(front): State<Arc<Front>>, request: Request, ne
     let caller = Arc::new(caller);
     parts.extensions.insert(Arc::clone(&caller));
     let answering = async {
+        #[cfg(feature = "traces")]
+        crate::traces::routed(&caller.method, &parts.extensions);
         match admit(&caller, request_body).await {
             Ok(request_body) => next.run(Request::from_parts(parts, request_body)).await,
             Err(answer) => answer,
@@ -77,7 +79,11 @@ pub(crate) async fn admin(State(front): State<Arc<Front>>, request: Request, nex
         let headers = std::mem::take(&mut parts.headers);
         let caller = Arc::new(Caller::new(Arc::clone(&known), parts.method.clone(), parts.uri.clone(), headers, peer));
         parts.extensions.insert(Arc::clone(&caller));
-        let answering = next.run(Request::from_parts(parts, request_body));
+        let answering = async {
+            #[cfg(feature = "traces")]
+            crate::traces::routed(&caller.method, &parts.extensions);
+            next.run(Request::from_parts(parts, request_body)).await
+        };
         guarded(&caller, known.app.config.admin.quiet_health_log, answering).await
     };
     headers::finish_admin(answer.headers_mut());
@@ -134,10 +140,11 @@ async fn check(caller: &Caller, token: Option<&str>) -> Result<(), Problem> {
 /// Runs what answers a request, and writes its line. A panic costs its own request only, and every line that is written on
 /// the way carries the id of the request.
 async fn guarded(caller: &Caller, quiet_health: bool, answering: impl Future<Output = Response>) -> Response {
-    let span = {
-        let id = caller.request_id().map_or_else(|| Cow::Owned(next_id()), Cow::Borrowed);
-        tracing::info_span!("request", id = &*id)
-    };
+    let id = caller.request_id().map_or_else(|| Cow::Owned(next_id()), Cow::Borrowed);
+    #[cfg(not(feature = "traces"))]
+    let span = tracing::info_span!("request", id = &*id);
+    #[cfg(feature = "traces")]
+    let span = crate::traces::span(&caller.method, &id);
     let guarded = async {
         let answer = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_| {
             // The panic hook has written the cause.
@@ -145,6 +152,8 @@ async fn guarded(caller: &Caller, quiet_health: bool, answering: impl Future<Out
             fail(&Failure::bare(StatusCode::INTERNAL_SERVER_ERROR), caller.request_id())
         });
         log(caller, &answer, quiet_health);
+        #[cfg(feature = "traces")]
+        crate::traces::answered(&answer);
         answer
     };
     guarded.instrument(span).await

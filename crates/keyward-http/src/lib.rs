@@ -28,6 +28,8 @@ mod serve;
 mod site;
 mod state;
 mod tls;
+#[cfg(feature = "traces")]
+mod traces;
 #[cfg(test)]
 mod wire_tests;
 

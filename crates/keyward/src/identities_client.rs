@@ -34,20 +34,8 @@ pub(crate) struct Answer {
 
 impl Client {
     /// A client of the admin port at this address.
-    #[expect(clippy::disallowed_methods, reason = "the operator's own server is called, at the address that they gave")]
     pub(crate) fn new(endpoint: &str) -> Result<Self, Failure> {
-        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Failure::new("cannot set up TLS", &error))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .timeout(PATIENCE)
-            .build()
-            .map_err(|error| Failure::new("cannot set up the HTTP client", &error))?;
+        let http = operators_server(PATIENCE)?;
         let base = endpoint.trim_end_matches('/').to_owned();
         if !base.starts_with("http://") && !base.starts_with("https://") {
             return Err(Failure::say(format!("the endpoint {base:?} must begin with http:// or https://")));
@@ -83,6 +71,20 @@ impl Client {
         let bytes = answer.bytes().await?;
         Ok(Answer { status, link, body: serde_json::from_slice(&bytes).unwrap_or_default() })
     }
+}
+
+/// A client for a server of the operator's own, wherever it stands.
+#[expect(clippy::disallowed_methods, reason = "the operator's own server is called, at the address that they gave")]
+pub(crate) fn operators_server(patience: Duration) -> Result<reqwest::Client, Failure> {
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Failure::new("cannot set up TLS", &error))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let builder = reqwest::Client::builder().tls_backend_preconfigured(tls).timeout(patience);
+    builder.build().map_err(|error| Failure::new("cannot set up the HTTP client", &error))
 }
 
 impl Answer {

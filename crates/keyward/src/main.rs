@@ -17,6 +17,8 @@ mod quickstart;
 mod reload;
 mod serve;
 mod system;
+#[cfg(feature = "otlp")]
+mod traces;
 
 use std::process::ExitCode;
 

@@ -16,7 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::reload::{Origin, Reloader, complete_secrets};
 use crate::system::{SystemClock, SystemRandom};
-use crate::{Failure, cleanup, cli, log};
+use crate::{Failure, cleanup, cli};
 
 /// `keyward serve`.
 pub(crate) fn run(arguments: &cli::Serve) -> Result<(), Failure> {
@@ -62,20 +62,31 @@ pub(crate) fn try_load(sources: &[Source], overrides: &BTreeMap<String, String>,
 /// Serves until the process is told to stop. `ready` runs once both ports listen.
 pub(crate) fn serve(origin: Origin, start: Start, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
     let (sources, mut loaded) = origin.load()?;
-    log::to_stderr(loaded.config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new("cannot start the runtime", &error))?;
+    #[cfg(feature = "otlp")]
+    let watching = crate::traces::Watching::start(&loaded.config, runtime.handle())?;
+    #[cfg(not(feature = "otlp"))]
+    crate::log::to_stderr(loaded.config.log);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
+    }
+    #[cfg(not(feature = "otlp"))]
+    if loaded.config.traces.is_some() {
+        let how = "build one with `cargo build --release -p keyward --features otlp`";
+        tracing::warn!("tracing.provider: this binary sends no traces; {how}");
     }
     let mut generated = None;
     complete_secrets(&mut loaded, &mut generated);
     if generated.is_some() {
         tracing::warn!("No secrets are configured: sessions and cookies end with this process");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new("cannot start the runtime", &error))?;
-    runtime.block_on(run_server(Given { origin, sources, loaded, generated }, start, ready))
+    let outcome = runtime.block_on(run_server(Given { origin, sources, loaded, generated }, start, ready));
+    #[cfg(feature = "otlp")]
+    watching.end();
+    outcome
 }
 
 /// What a server starts from, and comes back to when a file changes.

@@ -173,7 +173,7 @@ ciphers: {algorithm: noop}
         ("1.yml:3", WarningKind::NotYet, "selfservice.methods.code"),
         ("1.yml:4", WarningKind::Commercial, "selfservice.methods.b2b"),
         ("1.yml:5", WarningKind::Deprecated, "selfservice.whitelisted_return_urls"),
-        ("1.yml:6", WarningKind::NotYet, "tracing"),
+        ("1.yml:6", WarningKind::NotYet, "tracing.providers.jaeger"),
         ("1.yml:7", WarningKind::Advice, "log.leak_sensitive_values"),
         ("1.yml:8", WarningKind::Advice, "ciphers.algorithm"),
     ];

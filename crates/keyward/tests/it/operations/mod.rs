@@ -10,3 +10,5 @@ mod reload;
 mod shutdown;
 mod startup;
 mod tls;
+#[cfg(feature = "otlp")]
+mod traces;

@@ -116,3 +116,17 @@ fn showing_masks_secrets_and_says_what_came_from_where() {
     assert_eq!(shown["selfservice"]["flows"]["login"]["lifespan"], "10m");
     assert!(!said(&output.stdout).contains(CANARY));
 }
+
+/// A file that sends traces starts, and says once what is missing.
+#[cfg(not(feature = "otlp"))]
+#[test]
+fn a_binary_without_traces_says_how_to_get_one_with_them() {
+    let (folder, ports) = (Folder::new(), free_ports());
+    let traces = "tracing: {provider: otel, service_name: x, providers: {otlp: {server_url: \"127.0.0.1:1\", insecure: true, \
+                  authorization_header: hunter2canary, sampling: {sampling_ratio: 0.5}}}}\n";
+    let mut server = super::process::Server::start(&folder, &(base(&folder, ports) + &flows(10) + traces), ports);
+    server.stop();
+    let told: Vec<_> = server.log.iter().filter(|line| line.contains("tracing")).collect();
+    assert!(matches!(*told, [line] if line.contains("--features otlp")), "{told:?}");
+    assert!(!server.log.iter().any(|line| line.contains(CANARY)));
+}
