@@ -52,12 +52,77 @@
   /* Move the focus to what was refused; where the address points at a section, only within it. */
   document.querySelector(location.hash ? ':target [aria-invalid]' : '[data-errors]')?.focus();
 
-  /* WebAuthn: buttons and fields carry the name of a function of the wire's helper script, which loads on its own. */
-  if (window.PublicKeyCredential) {
-    all('[data-trigger]', button => {
-      button.hidden = false;
-      button.onclick = () => window[button.dataset.trigger]?.(button.value);
+  /* A ceremony that failed is told where the page tells errors: at the empty field, in the section, or below the heading. The
+     words wait in templates. */
+  let told = [];
+  const clear = () => { told.splice(0).forEach(undo => undo()); };
+  const tell = (name, at) => {
+    clear();
+    const field = name === 'MissingNameError' && at.labels?.length ? at : null;
+    const words = [...document.querySelectorAll('template[data-fault]')];
+    const find = key => words.find(template => template.dataset.fault === key);
+    const template = field ? find(field.name) ?? find('field') : find(name) ?? find('');
+    if (!template) return;
+    const box = template.content.firstElementChild.cloneNode(true);
+    const title = document.title;
+    document.title = find('').dataset.title;
+    told.push(() => { box.remove(); document.title = title; });
+    if (field) {
+      const hint = field.getAttribute('aria-describedby');
+      box.id = `${field.id}-told`;
+      field.before(box);
+      field.setAttribute('aria-describedby', hint ? `${hint} ${box.id}` : box.id);
+      field.setAttribute('aria-invalid', true);
+      told.push(() => {
+        field.removeAttribute('aria-invalid');
+        if (hint) field.setAttribute('aria-describedby', hint); else field.removeAttribute('aria-describedby');
+      });
+      field.focus();
+    } else {
+      (at.closest?.('section.card')?.querySelector('header') ?? document.querySelector('h1')).after(box);
+      box.focus();
+    }
+  };
+  document.addEventListener('keyward:webauthn-error', event => {
+    event.preventDefault();
+    tell(event.detail.name, event.target);
+  });
+
+  /* WebAuthn: buttons and fields carry the name of a function of the wire's helper script, which loads on its own. Where no other
+     button sends what is typed, Enter presses this one. */
+  all('[data-scripted]', element => { element.hidden = false; });
+  all('[data-trigger]', button => {
+    button.hidden = false;
+    button.onclick = () => {
+      clear();
+      const run = window[button.dataset.trigger];
+      if (run) run(button.value); else tell(window.PublicKeyCredential ? 'NoOptionsError' : 'NotSupportedError', button);
+    };
+    const scope = button.closest('[data-scripted]') ?? (button.form.querySelector('button:not([type])') ? null : button.form);
+    if (scope?.querySelector('[data-trigger]') === button) scope.addEventListener('keydown', event => {
+      if (event.key !== 'Enter' || !event.target.matches('input')) return;
+      event.preventDefault();
+      button.click();
     });
-    addEventListener('load', () => all('[data-onload]', input => window[input.dataset.onload]?.()));
-  }
+  });
+  addEventListener('load', () => all('[data-onload]', input => window[input.dataset.onload]?.()));
+
+  /* Tell authenticators which credentials are left, so that they stop offering the others, and what the account is called. With
+     the last one the account's handle is gone: what was removed is named, once its row is gone. */
+  const signal = (method, told) => window.PublicKeyCredential?.[method]?.(told).catch(() => {});
+  all('[data-signal]', section => {
+    const { name, displayName, ...accepted } = JSON.parse(section.dataset.signal);
+    const { rpId, userId } = accepted;
+    signal('signalAllAcceptedCredentials', accepted);
+    if (name) signal('signalCurrentUserDetails', { rpId, userId, name, displayName });
+    const removed = sessionStorage.getItem('removed');
+    if (!removed || document.querySelector(`[name$="_rename"][value="${removed}"]`)) return;
+    const bytes = removed.match(/../g).map(pair => parseInt(pair, 16));
+    const credentialId = btoa(String.fromCharCode(...bytes)).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '');
+    signal('signalUnknownCredential', { rpId, credentialId });
+  });
+  if (document.querySelector('.toc')) sessionStorage.removeItem('removed');
+  all('button[name$="_remove"]', button => {
+    button.form.addEventListener('submit', () => sessionStorage.setItem('removed', button.value));
+  });
 })();

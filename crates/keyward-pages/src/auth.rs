@@ -5,9 +5,10 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::ceremony::{self, Fault, Script};
 use crate::context::{PageContext, PageError};
 use crate::flow::{Flow, Node};
-use crate::form::{self, Builder, Form, Script};
+use crate::form::{self, Builder, Form, Other};
 use crate::labels::Purpose;
 use crate::messages::{Link, MessageBox};
 use crate::render::{self, Frame, brand};
@@ -32,6 +33,7 @@ struct Auth {
     /// Forms that only a script fills and sends.
     silent: Vec<Form>,
     scripts: Vec<Script>,
+    faults: Vec<Fault>,
     aside: Option<Aside>,
 }
 
@@ -106,11 +108,11 @@ fn page(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, title: &str, aside
     }
     let mut forms = forms.into_iter();
     let mut main = if ways.is_empty() { forms.next() } else { None };
-    // Where a script's button is all there is, it is the main one.
+    // Where there are only scripts' buttons, the first is the main one.
     if let Some(form) = main.as_mut().filter(|form| form.submits.is_empty())
-        && let [only] = form.triggers.as_mut_slice()
+        && let Some(first) = form.triggers.first_mut()
     {
-        only.main = true;
+        first.main = true;
     }
     if flow.second_factor && main.is_none() && ways.is_empty() {
         let way_out = link(ctx, "", "sign_out", ctx.logout_url.as_deref());
@@ -144,7 +146,8 @@ fn page(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, title: &str, aside
         main,
         others,
         silent,
-        scripts: form::scripts(flow),
+        scripts: ceremony::scripts(ctx, flow),
+        faults: ceremony::faults(ctx, flow, purpose == Purpose::SignUp),
         aside,
     };
     render::page(ctx, "auth.html", &Frame { title, refused, tab: None }, &view)
@@ -189,6 +192,9 @@ fn build(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, is_stray: &dyn Fn
             button.main = at == 0 && button.name == "method";
             button.unchecked = !button.main;
         }
+        if purpose == Purpose::SignUp {
+            set_apart(ctx, &mut form);
+        }
         forms.push(form);
     }
     for group in groups.into_iter().filter(|group| !joins(group)) {
@@ -201,6 +207,15 @@ fn build(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, is_stray: &dyn Fn
         }
     }
     forms
+}
+
+/// Puts the name of a security key behind a choice of its own: whoever signs up in another way need not wonder about it.
+fn set_apart(ctx: &PageContext, form: &mut Form) {
+    let at = form.triggers.iter().position(|button| button.name == "webauthn_register_trigger");
+    let Some(at) = at.filter(|_| form.submits.len() + form.triggers.len() > 1) else { return };
+    let trigger = form.triggers.remove(at);
+    let elements = form.take_field("webauthn_register_displayname").into_iter().collect();
+    form.other = Some(Other { icon: "usb", more: texts::fill(ctx.lang, "key_sign_up_more", &[]), elements, trigger });
 }
 
 /// One focus target per page: the refusal on top, or the only field in error, or the first field.

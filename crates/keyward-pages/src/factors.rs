@@ -9,13 +9,14 @@ use serde::Serialize;
 use crate::context::PageContext;
 use crate::flow::Flow;
 use crate::form::{Element, Form, OneCode};
+use crate::keys::is_way_in;
 use crate::messages::{Link, MessageBox};
 use crate::render::brand;
 use crate::settings::{Empty, Row, Section, Tag};
 use crate::{safe, texts};
 
 /// The message that something was saved; it never tells what.
-const SAVED: u64 = 1_050_001;
+pub(crate) const SAVED: u64 = 1_050_001;
 /// The message that only few backup codes are left.
 const FEW_CODES: u64 = 7_900_002;
 
@@ -27,7 +28,7 @@ pub(crate) struct Factors {
     pub(crate) app: bool,
     /// An app can be enrolled.
     pub(crate) app_offered: bool,
-    /// How many security keys there are.
+    /// How many security keys there are as second steps; one that is a way in by itself is none.
     pub(crate) keys: usize,
     /// There are backup codes.
     pub(crate) codes: bool,
@@ -87,7 +88,7 @@ impl Factors {
             lang,
             app,
             app_offered: count("totp_code") > 0,
-            keys: count("webauthn_remove"),
+            keys: flow.nodes.iter().filter(|node| node.name() == "webauthn_remove" && !is_way_in(node)).count(),
             codes,
             no_codes: !codes && list.is_none() && count("lookup_secret_regenerate") > 0,
             shown: list.is_some(),
@@ -154,8 +155,8 @@ impl Factors {
                         (false, true) => "totp_gone",
                         (false, false) => "totp_gone_codes",
                     })),
-                    open: false,
                     forms: vec![form],
+                    ..Row::default()
                 }),
                 None => section.forms.push(form),
             }
@@ -233,8 +234,7 @@ impl Factors {
             meta: meta.map(|meta| self.say(meta)),
             more: self.say(&format!("{name}_more")),
             note: Some(self.say(text)),
-            open: false,
-            forms: Vec::new(),
+            ..Row::default()
         })
     }
 

@@ -31,6 +31,12 @@ pub(crate) struct Form {
     pub(crate) messages: Vec<MessageBox>,
     /// A name for the password manager, on forms that ask for a password only.
     pub(crate) username: Option<String>,
+    /// What the button brings about, said before it.
+    pub(crate) note: Option<String>,
+    /// Whether even its fields are of no use without scripts.
+    pub(crate) scripted: bool,
+    /// Another way to send the same form, behind a choice of its own.
+    pub(crate) other: Option<Other>,
     #[serde(skip)]
     pub(crate) complaints: Vec<Complaint>,
     /// The group of its first node.
@@ -39,6 +45,15 @@ pub(crate) struct Form {
     /// Whether it holds hidden values that no other form has.
     #[serde(skip)]
     pub(crate) has_own_values: bool,
+}
+
+/// Fields that only one of the scripts' buttons asks for, with that button.
+#[derive(Debug, Serialize)]
+pub(crate) struct Other {
+    pub(crate) icon: &'static str,
+    pub(crate) more: String,
+    pub(crate) elements: Vec<Element>,
+    pub(crate) trigger: Button,
 }
 
 /// A hidden input.
@@ -110,10 +125,10 @@ pub(crate) struct OneCode {
 }
 
 /// A labelled control.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Field {
     pub(crate) id: String,
-    name: String,
+    pub(crate) name: String,
     /// `input`, `password`, `select` or `tick`.
     look: &'static str,
     kind: String,
@@ -121,7 +136,7 @@ pub(crate) struct Field {
     value: Option<String>,
     options: Vec<Choice>,
     optional: bool,
-    required: bool,
+    pub(crate) required: bool,
     disabled: bool,
     checked: bool,
     /// Whether an unticked box has to send an empty value.
@@ -134,7 +149,7 @@ pub(crate) struct Field {
     /// No capitals and no spelling help: the field holds no prose.
     literal: bool,
     code: bool,
-    hint: Option<String>,
+    pub(crate) hint: Option<String>,
     notes: Vec<String>,
     errors: Vec<String>,
     described_by: String,
@@ -149,7 +164,7 @@ pub(crate) struct Choice {
 }
 
 /// A button.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Button {
     pub(crate) name: String,
     pub(crate) value: Option<String>,
@@ -211,6 +226,23 @@ impl<'a> Builder<'a> {
         form
     }
 
+    /// A field that no node stands for: a name that a person gives to a thing.
+    pub(crate) fn name_field(&mut self, name: &str, label: String, value: String) -> Field {
+        let longest = u64::try_from(safe::LONGEST_NAME).unwrap_or_default();
+        Field {
+            id: self.id(&format!("in-{}", safe::anchor(name))),
+            name: name.to_owned(),
+            look: "input",
+            kind: "text".to_owned(),
+            label,
+            value: Some(value),
+            required: true,
+            autocomplete: Some("off".to_owned()),
+            maxlength: Some(longest),
+            ..Field::default()
+        }
+    }
+
     fn add(&mut self, form: &mut Form, node: &Node<'_>) {
         match node.kind {
             "input" if node.is_hidden() => {
@@ -262,7 +294,11 @@ impl<'a> Builder<'a> {
             let said = sentence(lang, message, name);
             if message.is_error() { errors.push(said) } else { notes.push(said) }
         }
-        let hint = (setting_password && name == "password").then(|| texts::fill(lang, "password_hint", &[]));
+        let hint = match name {
+            "password" if setting_password => Some(texts::fill(lang, "password_hint", &[])),
+            "webauthn_register_displayname" => Some(texts::fill(lang, "key_name_hint", &[])),
+            _ => None,
+        };
         let described = [(hint.is_some(), "h"), (!notes.is_empty(), "n"), (!errors.is_empty(), "e")];
         let described: Vec<String> = described.iter().filter(|(shown, _)| *shown).map(|(_, end)| format!("{id}-{end}")).collect();
         let kind = input_type(node, value.as_deref());
@@ -312,8 +348,10 @@ impl<'a> Builder<'a> {
             unchecked: true,
             letter: provider.and_then(|name| name.trim().chars().next()).map(|first| first.to_uppercase().collect()),
             icon: match name {
-                "passkey_login_trigger" => Some("passkey"),
                 _ if trigger.is_some() && self.purpose == Purpose::Settings => Some("plus"),
+                "passkey_login_trigger" | "passkey_register_trigger" => Some("passkey"),
+                "webauthn_login_trigger" | "webauthn_register_trigger" => Some("usb"),
+                "method" if node.group == "webauthn" => Some("usb"),
                 _ => None,
             },
             fallback: texts::fill(self.lang, "needs_script", &[("label", &label)]),
@@ -424,6 +462,17 @@ impl Form {
         !self.submits.is_empty() && self.elements.iter().any(|element| matches!(element, Element::Field(_)))
     }
 
+    /// Whether a script's button is all there is to it.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.elements.is_empty() && self.submits.is_empty() && !self.triggers.is_empty()
+    }
+
+    /// Takes the first field with this name out.
+    pub(crate) fn take_field(&mut self, name: &str) -> Option<Element> {
+        let named = |element: &Element| matches!(element, Element::Field(field) if field.name == name);
+        self.elements.iter().position(named).map(|at| self.elements.remove(at))
+    }
+
     /// Whether a button with this name sends it.
     pub(crate) fn has_submit(&self, name: &str) -> bool {
         self.submits.iter().any(|button| button.name == name)
@@ -446,6 +495,13 @@ impl Form {
     /// Whether there is anything but hidden values.
     pub(crate) fn is_visible(&self) -> bool {
         !(self.elements.is_empty() && self.submits.is_empty() && self.triggers.is_empty() && self.messages.is_empty())
+    }
+}
+
+impl Button {
+    /// A submit that no node stands for.
+    pub(crate) fn own(name: &str, value: Option<String>, label: String) -> Self {
+        Self { name: name.to_owned(), value, label, ..Self::default() }
     }
 }
 
@@ -532,40 +588,4 @@ fn choose(options: &[serde_json::Value], current: Option<&str>) -> Vec<Choice> {
         choices.insert(0, Choice { value: current.to_owned(), selected: true });
     }
     choices
-}
-
-/// A `<script>` of the flow; its source is always another file.
-#[derive(Debug, Serialize)]
-pub(crate) struct Script {
-    src: String,
-    id: Option<String>,
-    kind: Option<String>,
-    integrity: Option<String>,
-    crossorigin: Option<String>,
-    referrerpolicy: Option<String>,
-    nonce: Option<String>,
-    is_async: bool,
-}
-
-/// The scripts of a flow, each source once.
-pub(crate) fn scripts(flow: &Flow<'_>) -> Vec<Script> {
-    let mut scripts: Vec<Script> = Vec::new();
-    for node in flow.nodes.iter().filter(|node| node.kind == "script") {
-        let Some(src) = node.attribute("src").and_then(safe::address) else { continue };
-        if scripts.iter().any(|known| known.src == src) {
-            continue;
-        }
-        let text = |name: &str| node.attribute(name).filter(|text| !text.is_empty()).map(str::to_owned);
-        scripts.push(Script {
-            src: src.to_owned(),
-            id: text("id"),
-            kind: text("type"),
-            integrity: text("integrity"),
-            crossorigin: text("crossorigin"),
-            referrerpolicy: text("referrerpolicy"),
-            nonce: text("nonce"),
-            is_async: node.flag("async"),
-        });
-    }
-    scripts
 }

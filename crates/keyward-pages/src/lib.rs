@@ -4,11 +4,13 @@
 
 mod assets;
 mod auth;
+mod ceremony;
 mod context;
 mod device;
 mod factors;
 mod flow;
 mod form;
+mod keys;
 mod labels;
 mod messages;
 mod moment;

@@ -48,13 +48,18 @@ pub(crate) struct Link {
 
 impl MessageBox {
     pub(crate) fn from_flow(lang: Lang, message: &Text<'_>) -> Self {
+        Self::from_node(lang, message, "")
+    }
+
+    /// The same for a message that stood at the field with this name, which is not on the page.
+    pub(crate) fn from_node(lang: Lang, message: &Text<'_>, field: &str) -> Self {
         let (tone, icon) = match message.kind {
             _ if message.id == FEW_CODES || REPLACED.contains(&message.id) => ("warn", "warn"),
             "error" => ("bad", "stop"),
             "success" => ("good", "ok"),
             _ => ("info", "info"),
         };
-        let text = sentence(lang, message, "");
+        let text = sentence(lang, message, field);
         let (head, body) = if tone == "info" { (String::new(), text) } else { split(&text) };
         let refusal = matches!(tone, "bad" | "warn") && message.id != FEW_CODES;
         Self { tone, icon, head, body, action: None, refusal, id: message.id }
@@ -64,6 +69,16 @@ impl MessageBox {
     pub(crate) fn done(text: &str) -> Self {
         let (head, body) = split(text);
         Self { tone: "good", icon: "ok", head, body, action: None, refusal: false, id: 0 }
+    }
+
+    /// A refusal of our own.
+    pub(crate) fn refusal(text: &str) -> Self {
+        Self { tone: "bad", icon: "stop", refusal: true, ..Self::done(text) }
+    }
+
+    /// A warning of our own that refuses nothing.
+    pub(crate) fn warning(text: &str) -> Self {
+        Self { tone: "warn", icon: "warn", ..Self::done(text) }
     }
 
     /// A neutral notice of our own.
@@ -96,6 +111,8 @@ pub(crate) fn sentence(lang: Lang, message: &Text<'_>, field: &str) -> String {
     match (message.id, field) {
         (4_000_002 | 4_000_003, "totp_code") => known("totp_short"),
         (4_000_002 | 4_000_003, "lookup_secret") => known("backup_missing"),
+        (4_000_002 | 4_000_003, "webauthn_register_displayname" | "passkey_display_name") => known("name_missing"),
+        (1_010_012, _) => known("key_ready"),
         (4_000_011, _) => known("totp_absent"),
         (4_000_014, _) => known("backup_absent"),
         (7_900_001, _) => match message.number("retry_after") {

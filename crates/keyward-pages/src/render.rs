@@ -117,6 +117,8 @@ struct Shell<'a, V: Serialize> {
     theme: Option<&'static str>,
     brand: &'a str,
     document_title: String,
+    /// The same with the word that something was refused, for the page's script.
+    error_title: String,
     title: &'a str,
     stylesheet: String,
     icon_address: String,
@@ -150,14 +152,15 @@ pub(crate) fn page<V: Serialize>(ctx: &PageContext, template: &str, frame: &Fram
     };
     let environment = shared.as_ref().map_err(|error| Error::new(error.kind(), error.to_string()))?;
     let brand = brand(ctx);
-    let title =
-        if frame.refused { texts::fill(ctx.lang, "error_title", &[("title", &frame.title)]) } else { frame.title.clone() };
+    let refused = texts::fill(ctx.lang, "error_title", &[("title", &frame.title)]);
+    let title = if frame.refused { &refused } else { &frame.title };
     let shell = Shell {
         lang: ctx.lang.tag(),
         other_lang: if ctx.lang == Lang::En { "de" } else { "en" },
         theme: ctx.theme.map(crate::Theme::word),
         brand,
         document_title: format!("{title} · {brand}"),
+        error_title: format!("{refused} · {brand}"),
         title: &frame.title,
         stylesheet: local(ctx, &format!("{}{}", assets::ASSET_DIRECTORY, assets::stylesheet_name())),
         icon_address: local(ctx, &format!("{}{}", assets::ASSET_DIRECTORY, assets::icon_name())),

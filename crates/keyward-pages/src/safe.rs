@@ -3,7 +3,7 @@
 //! They know nothing about flows or pages.
 
 /// How many characters of a name that a person chose are shown.
-const LONGEST_NAME: usize = 64;
+pub(crate) const LONGEST_NAME: usize = 64;
 /// How the address of a text file for download begins.
 pub(crate) const TEXT_FILE: &str = "data:text/plain;charset=utf-8,";
 
@@ -19,6 +19,17 @@ pub(crate) fn address(raw: &str) -> Option<&str> {
         Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") => Some(raw),
         Some(_) => None,
     }
+}
+
+/// The address of a script: on the origin of the public base, or relative to it (HTML Living Standard section 7.1.1).
+pub(crate) fn script<'a>(public_base: &str, raw: &'a str) -> Option<&'a str> {
+    let raw = address(raw)?;
+    let origin = |url: &str| {
+        let (scheme, rest) = url.split_once("://")?;
+        Some((scheme.to_ascii_lowercase(), rest.split(['/', '?', '#']).next()?.to_ascii_lowercase()))
+    };
+    let local = raw.starts_with('/') && !raw.starts_with("//");
+    (local || (origin(raw).is_some() && origin(raw) == origin(public_base))).then_some(raw)
 }
 
 /// A PNG as a data URI (RFC 2397); every other source is refused.
@@ -94,6 +105,27 @@ mod tests {
         ] {
             assert_eq!(address(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn scripts_come_from_the_public_base_only() {
+        let base = "https://ID.example:8443/auth";
+        for good in ["https://id.example:8443/.well-known/ory/webauthn.js", "/auth/x.js", "HTTPS://id.example:8443/x"] {
+            assert_eq!(script(base, good), Some(good));
+        }
+        for bad in [
+            "https://id.example/x.js",
+            "http://id.example:8443/x.js",
+            "https://id.example:8443.evil.example/x.js",
+            "https://id.example:8443@evil.example/x.js",
+            "//evil.example/x.js",
+            "x.js",
+            "",
+            "data:text/javascript,alert(1)",
+        ] {
+            assert_eq!(script(base, bad), None, "{bad}");
+        }
+        assert_eq!(script("", "https://id.example/x.js"), None);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The second step of a sign-in: one code field at a time, the other ways as choices that open in its place.
+//! The second step of a sign-in: one code field at a time, the other ways as choices that open in its place; a security key is
+//! a choice that needs nothing typed.
 //! The sign-in page hands over its forms and messages and gets the ways back.
 //! It works without scripts: the ways are `details` elements of one name, of which a browser keeps one open.
 
@@ -14,8 +15,9 @@ use crate::texts;
 const ASKED: u64 = 1_010_004;
 
 /// Group, icon, title of the page if it is the only way, what to do, and the messages that belong to its field.
-const WAYS: [(&str, &str, &str, &str, [u64; 3]); 2] = [
+const WAYS: [(&str, &str, &str, &str, [u64; 3]); 3] = [
     ("totp", "phone", "enter_code_title", "enter_code", [4_000_008, 4_000_011, 0]),
+    ("webauthn", "usb", "use_key_title", "key_ready", [0, 0, 0]),
     ("lookup_secret", "codes", "use_backup_title", "enter_backup", [4_000_012, 4_000_014, 4_000_016]),
 ];
 
@@ -27,20 +29,23 @@ pub(crate) struct Way {
     name: String,
     more: String,
     text: String,
-    /// The line above the choice.
-    lead: String,
+    /// The line above the first of the choices.
+    lead: Option<String>,
     pub(crate) open: bool,
+    /// Nothing is typed: a script's button does it.
+    pressed: bool,
     pub(crate) form: Form,
     #[serde(skip)]
     title: &'static str,
 }
 
-/// Takes the forms that ask for a code out of `forms`, and the messages about them out of `messages`.
+/// Takes the forms that ask for a code or a key out of `forms`, and the messages about them out of `messages`.
 pub(crate) fn ways(lang: Lang, flow: &Flow<'_>, forms: &mut Vec<Form>, messages: &mut Vec<MessageBox>) -> Vec<Way> {
     let known = |key: &str| texts::fill(lang, key, &[]);
     let mut ways = Vec::new();
     for (group, icon, title, text, about) in WAYS {
-        let Some(at) = forms.iter().position(|form| form.group == group && form.asks()) else { continue };
+        let fits = |form: &Form| form.group == group && (form.asks() || form.is_pressed());
+        let Some(at) = forms.iter().position(fits) else { continue };
         let mut form = forms.remove(at);
         let (mine, others) = std::mem::take(messages).into_iter().partition(|message: &MessageBox| about.contains(&message.id));
         *messages = others;
@@ -53,8 +58,12 @@ pub(crate) fn ways(lang: Lang, flow: &Flow<'_>, forms: &mut Vec<Form>, messages:
             name: known(&format!("way_{group}")),
             more: known(&format!("way_{group}_more")),
             text: known(text),
-            lead: known(if ways.is_empty() || group != "lookup_secret" { "or" } else { "no_app" }),
+            lead: match ways.len() {
+                1 => Some(known(if ways.iter().all(|way: &Way| way.form.group == "totp") { "no_app" } else { "or" })),
+                _ => None,
+            },
             open: false,
+            pressed: form.is_pressed(),
             form,
             title,
         });
@@ -67,6 +76,7 @@ pub(crate) fn ways(lang: Lang, flow: &Flow<'_>, forms: &mut Vec<Form>, messages:
     let open = refused.or_else(|| ways.iter().position(|way| Some(way.form.group.as_str()) == flow.active)).unwrap_or(0);
     if let Some(way) = ways.get_mut(open) {
         way.open = true;
+        way.form.triggers.iter_mut().for_each(|button| (button.main, button.label) = (true, way.name.clone()));
     }
     ways
 }
@@ -76,6 +86,7 @@ pub(crate) fn title(ways: &[Way]) -> &'static str {
     match ways {
         [] => "second_step_title",
         [only] => only.title,
+        ways if ways.iter().any(|way| way.open && way.pressed) => "use_key_title",
         _ => "enter_code_title",
     }
 }

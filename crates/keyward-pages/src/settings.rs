@@ -2,13 +2,17 @@
 //! The HTTP floor calls it with the flow JSON of its own public API.
 //! It claims nothing about an account that the nodes do not say.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::ceremony::{self, Fault, Script};
 use crate::context::{PageContext, PageError};
 use crate::factors::{Codes, Enrolment, Factors};
 use crate::flow::{Flow, Node};
-use crate::form::{self, Builder, Form, Script};
+use crate::form::{Builder, Form};
+use crate::keys::Kind;
 use crate::labels::{self, Purpose};
 use crate::messages::MessageBox;
 use crate::render::{self, Frame, Tab};
@@ -36,6 +40,7 @@ struct Settings {
     /// Forms that only a script fills and sends.
     silent: Vec<Form>,
     scripts: Vec<Script>,
+    faults: Vec<Fault>,
 }
 
 /// One card of the page. What is empty or `None` is left out.
@@ -56,6 +61,10 @@ pub(crate) struct Section {
     pub(crate) empty: Option<Empty>,
     pub(crate) forms: Vec<Form>,
     pub(crate) rows: Vec<Row>,
+    /// Forms below the rows.
+    pub(crate) after: Vec<Form>,
+    /// What the browser passes on to authenticators, as JSON.
+    signal: Option<String>,
 }
 
 /// The state of a section in a word or two.
@@ -66,16 +75,29 @@ pub(crate) struct Tag {
     text: String,
 }
 
-/// Forms that wait behind a row, with what will happen said before the button.
-#[derive(Serialize)]
+/// Forms that wait behind a row, with what will happen said before the button. What is empty or `None` is left out.
+#[derive(Default, Serialize)]
 pub(crate) struct Row {
     pub(crate) icon: &'static str,
     pub(crate) text: String,
+    pub(crate) tags: Vec<Tag>,
     pub(crate) meta: Option<String>,
+    /// Facts in the place of `meta`, one beside the other.
+    pub(crate) remarks: Vec<Remark>,
     pub(crate) more: String,
+    pub(crate) warning: Option<MessageBox>,
     pub(crate) note: Option<String>,
     pub(crate) open: bool,
     pub(crate) forms: Vec<Form>,
+    /// Why there is no button to remove it.
+    pub(crate) reason: Option<String>,
+}
+
+/// A fact about a row, with its instant (RFC 3339) if it has one.
+#[derive(Serialize)]
+pub(crate) struct Remark {
+    pub(crate) text: String,
+    pub(crate) time: Option<String>,
 }
 
 /// Something that is not set up yet.
@@ -115,7 +137,7 @@ pub fn settings(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
     let mut groups = flow.groups();
     groups.sort_by_key(|group| position(&factors, group));
     let mut builder = Builder::new(ctx.lang, Purpose::Settings, &flow);
-    let mut sections: Vec<Section> = groups.into_iter().map(|group| section(ctx, &mut builder, group)).collect();
+    let mut sections: Vec<Section> = groups.into_iter().map(|group| section(ctx, &mut builder, &factors, group)).collect();
     let rest: Vec<&Node<'_>> =
         flow.nodes.iter().filter(|n| n.group == "default" && n.kind != "script" && !n.is_hidden() && !n.is_stray()).collect();
     if !rest.is_empty() {
@@ -132,8 +154,12 @@ pub fn settings(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
 
     let mut messages = Vec::new();
     let loose = flow.nodes.iter().filter(|node| node.is_stray() || (node.group == "default" && node.is_hidden()));
-    let all = flow.messages.iter().chain(loose.flat_map(|node| &node.messages));
-    for message in all.map(|message| MessageBox::from_flow(ctx.lang, message)) {
+    // What has no node to stand at may stand in both places: it is said once.
+    let mut said = BTreeSet::new();
+    let loose = loose.flat_map(|node| node.messages.iter().map(|message| (message, node.name())));
+    let all = flow.messages.iter().map(|message| (message, "")).chain(loose);
+    let all = all.filter(|(message, _)| said.insert((message.id, message.text)));
+    for message in all.map(|(message, field)| MessageBox::from_node(ctx.lang, message, field)) {
         let enrolled = Some("totp").filter(|_| factors.handed_out && factors.done("totp", &message).is_some());
         let target = message.section().or(enrolled).or(flow.active);
         match target.and_then(|target| sections.iter_mut().find(|section| section.id == target)) {
@@ -162,17 +188,19 @@ pub fn settings(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
         guard: guard(ctx, &flow, &factors),
         sections,
         silent,
-        scripts: form::scripts(&flow),
+        scripts: ceremony::scripts(ctx, &flow),
+        faults: ceremony::faults(ctx, &flow, true),
     };
     render::page(ctx, "settings.html", &Frame { title, refused, tab: Some(Tab::Settings) }, &view)
 }
 
 impl Section {
     fn refused(&self) -> bool {
-        let mut forms = self.forms.iter().chain(self.rows.iter().flat_map(|row| &row.forms));
+        let mut forms = self.forms.iter().chain(&self.after).chain(self.rows.iter().flat_map(|row| &row.forms));
         self.messages.iter().any(MessageBox::is_refusal)
             || forms.any(Form::refused)
             || self.enrolment.as_ref().is_some_and(|enrolment| enrolment.form.refused())
+            || self.empty.as_ref().is_some_and(|empty| empty.form.refused())
     }
 
     fn is_empty(&self) -> bool {
@@ -193,16 +221,19 @@ impl Section {
                 self.rows.push(Row {
                     icon: self.icon,
                     text: known("password_row"),
-                    meta: None,
                     more: known("password_row_more"),
-                    note: None,
                     open: complaints || self.messages.iter().any(MessageBox::is_refusal),
                     forms: std::mem::take(&mut self.forms),
+                    ..Row::default()
                 });
             }
             "totp" => factors.app_section(self),
             "lookup_secret" => factors.codes_section(ctx, self),
-            _ => {}
+            group => {
+                if let Some(kind) = Kind::of(group) {
+                    kind.arrange(ctx, self);
+                }
+            }
         }
     }
 }
@@ -237,9 +268,11 @@ fn position(factors: &Factors, group: &str) -> usize {
     }
 }
 
-fn section(ctx: &PageContext, builder: &mut Builder<'_>, group: &str) -> Section {
+fn section(ctx: &PageContext, builder: &mut Builder<'_>, factors: &Factors, group: &str) -> Section {
     let flow = builder.flow;
-    let nodes: Vec<&Node<'_>> = flow.nodes.iter().filter(|node| node.group == group && node.kind != "script").collect();
+    let kind = Kind::of(group);
+    let nodes = flow.nodes.iter().filter(|node| node.group == group && node.kind != "script");
+    let (listed, nodes): (Vec<_>, Vec<_>) = nodes.partition(|node| kind.is_some_and(|kind| kind.lists(node)));
     // A submit that is not the group's `method` acts on one thing: it stands alone, so that Enter in a field never presses it.
     let (single, together): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|n| n.is_input(&["submit"]) && n.name() != "method");
     let id = safe::anchor(group);
@@ -255,7 +288,13 @@ fn section(ctx: &PageContext, builder: &mut Builder<'_>, group: &str) -> Section
             forms.push(form);
         }
     }
-    describe(ctx, group, forms)
+    let mut section = describe(ctx, group, forms);
+    if let Some(kind) = kind {
+        let messages = &mut section.messages;
+        section.rows = listed.into_iter().map(|node| kind.row(ctx, builder, factors, node, messages)).collect();
+        section.signal = kind.signal(flow);
+    }
+    section
 }
 
 fn describe(ctx: &PageContext, group: &str, mut forms: Vec<Form>) -> Section {

@@ -1,6 +1,7 @@
 //! Whole pages over whole flows: what must be on every page, and what must never be.
 //! The fixtures have the shape of the public API's answers.
 
+mod keys;
 mod second_step;
 
 use std::collections::BTreeSet;
@@ -19,7 +20,9 @@ fn fixture(name: &str) -> Value {
         "settings-second-step" => include_str!("../fixtures/settings-second-step.json"),
         "settings-revealed" => include_str!("../fixtures/settings-revealed.json"),
         "settings-renew" => include_str!("../fixtures/settings-renew.json"),
+        "settings-keys" => include_str!("../fixtures/settings-keys.json"),
         "login-second-step" => include_str!("../fixtures/login-second-step.json"),
+        "registration-keys" => include_str!("../fixtures/registration-keys.json"),
         _ => include_str!("../fixtures/sessions.json"),
     };
     serde_json::from_str(text).expect("fixture")
@@ -194,6 +197,8 @@ fn every_page(ctx: &PageContext) -> Vec<(&'static str, String)> {
         ("revealed codes", settings(&fixture("settings-revealed"), ctx).expect("revealed codes")),
         ("new codes", settings(&fixture("settings-renew"), ctx).expect("new codes")),
         ("second step", login(&fixture("login-second-step"), ctx).expect("second step")),
+        ("keys", settings(&fixture("settings-keys"), ctx).expect("keys")),
+        ("sign up with keys", registration(&fixture("registration-keys"), ctx).expect("sign up with keys")),
         ("sessions", device_page(&fixture("sessions"), ctx, Some(Ended::One("curl/8")))),
         ("error", error(&failure, ctx).expect("error")),
         ("empty error", error(&Value::Null, ctx).expect("error")),
@@ -235,9 +240,11 @@ fn each_node_reaches_the_page() {
         "settings-second-step",
         "settings-revealed",
         "settings-renew",
+        "settings-keys",
+        "registration-keys",
     ] {
         let html = match name {
-            "registration" => registration(&fixture(name), &ctx),
+            _ if name.starts_with("registration") => registration(&fixture(name), &ctx),
             _ if name.starts_with("login") => login(&fixture(name), &ctx),
             _ => settings(&fixture(name), &ctx),
         };
@@ -508,6 +515,7 @@ fn hostile_text_stays_text_on_every_page() {
             ("enrolment", settings(&poisoned("settings-enrol"), &ctx).expect("enrolment")),
             ("codes", settings(&poisoned("settings-codes"), &ctx).expect("codes")),
             ("second step", login(&poisoned("login-second-step"), &ctx).expect("second step")),
+            ("keys", settings(&poisoned("settings-keys"), &ctx).expect("keys")),
             ("sessions", device_page(&list, &ctx, Some(Ended::One(text)))),
             ("error", error(&failure, &ctx).expect("error")),
             ("home", home(&ctx).expect("home")),

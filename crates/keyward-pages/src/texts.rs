@@ -2,6 +2,8 @@
 //! Templates reach it as `t('key', name=value)`; view builders through [`fill`].
 //! Messages and labels that come with a flow are here only where the pages say more than the flow does: the second step.
 
+mod keys;
+
 use keyward_model::Lang;
 
 /// Key, English, German. Values stand in braces; no sentence is glued from fragments.
@@ -100,15 +102,6 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("provider_sign_up", "Sign up with {provider}", "Registrieren mit {provider}"),
     ("provider_link", "Connect {provider}", "{provider} verbinden"),
     ("provider_unlink", "Disconnect {provider}", "{provider} trennen"),
-    ("passkey_sign_in", "Sign in with a passkey", "Mit einem Passkey anmelden"),
-    ("passkey_confirm", "Confirm with a passkey", "Mit einem Passkey bestätigen"),
-    ("passkey_sign_up", "Sign up with a passkey", "Mit einem Passkey registrieren"),
-    ("passkey_add", "Add a passkey", "Passkey hinzufügen"),
-    ("passkey_remove", "Remove the passkey “{name}”", "Passkey „{name}“ entfernen"),
-    ("key_add", "Add a security key", "Sicherheitsschlüssel hinzufügen"),
-    ("key_remove", "Remove the security key “{name}”", "Sicherheitsschlüssel „{name}“ entfernen"),
-    ("key_name", "Name of the key", "Name des Schlüssels"),
-    ("unnamed", "unnamed", "ohne Namen"),
     ("totp_remove", "Remove the authenticator app", "Authenticator-App entfernen"),
     ("codes_show", "Show the backup codes", "Ersatzcodes zeigen"),
     ("codes_make", "Make new backup codes", "Neue Ersatzcodes erzeugen"),
@@ -190,12 +183,6 @@ const TABLE: &[(&str, &str, &str)] = &[
     ),
     ("password_row", "Choose a new password", "Neues Passwort wählen"),
     ("password_row_more", "Change", "Ändern"),
-    ("passkey", "Passkeys", "Passkeys"),
-    (
-        "passkey_intro",
-        "Sign in with your fingerprint, face or screen lock.",
-        "Anmelden mit Fingerabdruck, Gesicht oder Bildschirmsperre.",
-    ),
     ("totp", "Authenticator app", "Authenticator-App"),
     (
         "totp_intro",
@@ -246,8 +233,6 @@ const TABLE: &[(&str, &str, &str)] = &[
         "The authenticator app is removed. Its codes are no longer asked for; you can delete the entry in the app.",
         "Die Authenticator-App ist entfernt. Codes aus der App werden nicht mehr verlangt; den Eintrag in der App können Sie löschen.",
     ),
-    ("webauthn", "Security keys", "Sicherheitsschlüssel"),
-    ("webauthn_intro", "A hardware key as the second step.", "Ein Schlüssel zum Anstecken als zweiter Schritt."),
     ("lookup_secret", "Backup codes", "Ersatzcodes"),
     (
         "lookup_secret_intro",
@@ -465,9 +450,13 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("not_found_link", "Go to the start page", "Zur Startseite"),
 ];
 
+fn entries() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
+    TABLE.iter().chain(keys::TABLE)
+}
+
 /// The sentence in the given language; `None` for a key that is not in the table.
 pub(crate) fn text(lang: Lang, key: &str) -> Option<&'static str> {
-    TABLE.iter().find(|(known, _, _)| *known == key).map(|&(_, en, de)| match lang {
+    entries().find(|(known, _, _)| *known == key).map(|&(_, en, de)| match lang {
         Lang::En => en,
         Lang::De => de,
     })
@@ -506,7 +495,7 @@ mod tests {
     #[test]
     fn each_key_stands_once_and_speaks_both_languages_with_the_same_values() {
         let mut seen = BTreeSet::new();
-        for (key, en, de) in TABLE {
+        for (key, en, de) in entries() {
             assert!(seen.insert(key), "{key} twice");
             assert!(!en.is_empty() && !de.is_empty(), "{key}");
             assert_eq!(names(en), names(de), "{key}");

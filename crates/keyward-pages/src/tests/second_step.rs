@@ -4,16 +4,16 @@
 use super::*;
 
 /// Makes a case of its own out of a fixture.
-type Change<'c> = &'c dyn Fn(&mut Value);
+pub(super) type Change<'c> = &'c dyn Fn(&mut Value);
 
 /// The section with this id, to its end.
-fn section<'h>(html: &'h str, id: &str) -> &'h str {
+pub(super) fn section<'h>(html: &'h str, id: &str) -> &'h str {
     let start = html.find(&format!("<section class=\"card\" id=\"{id}\"")).unwrap_or_else(|| panic!("no section {id}"));
     html[start..].split("</section>").next().expect("section")
 }
 
 /// The row whose form has this button: its name, and what is said before the button.
-fn row<'h>(html: &'h str, button: &str) -> &'h str {
+pub(super) fn row<'h>(html: &'h str, button: &str) -> &'h str {
     let end = html.find(&format!("name=\"{button}\"")).unwrap_or_else(|| panic!("no button {button}"));
     let start = html[..end].rfind("<details").unwrap_or_else(|| panic!("{button} is behind no row"));
     &html[start..end]
@@ -23,12 +23,12 @@ fn show(name: &str) -> String {
     settings(&fixture(name), &context(Lang::En)).expect(name)
 }
 
-fn drop_nodes(flow: &mut Value, names: &[&str]) {
+pub(super) fn drop_nodes(flow: &mut Value, names: &[&str]) {
     let named = |n: &Value| names.iter().any(|name| n["attributes"]["name"] == *name || n["attributes"]["id"] == *name);
     flow["ui"]["nodes"].as_array_mut().expect("nodes").retain(|node| !named(node));
 }
 
-fn submit(name: &str) -> Value {
+pub(super) fn submit(name: &str) -> Value {
     let group = name.split('_').next().map(|first| if first == "lookup" { "lookup_secret" } else { first });
     json!({"type": "input", "group": group, "attributes": {"name": name, "type": "submit", "value": "true", "disabled": false, "node_type": "input"}, "messages": [], "meta": {}})
 }
