@@ -118,7 +118,35 @@ fn pages(lang: Lang) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
     step_up["refresh"] = json!(true);
     let backup_only = plain(&second("login")?, &["default", "lookup_secret"]);
     let outside = PageContext { signed_in: None, ..ctx.clone() };
+
+    let keys: Value = serde_json::from_str(include_str!("../fixtures/settings-keys.json"))?;
+    let sign_up_keys: Value = serde_json::from_str(include_str!("../fixtures/registration-keys.json"))?;
+    let mut no_keys = keys.clone();
+    let mut only_passkey = plain(&keys, &["default", "profile", "passkey"]);
+    if let Some(nodes) = no_keys["ui"]["nodes"].as_array_mut() {
+        nodes.retain(|node| !node["attributes"]["name"].as_str().is_some_and(|name| name.ends_with("_remove")));
+    }
+    if let Some(nodes) = only_passkey["ui"]["nodes"].as_array_mut() {
+        nodes.retain(|node| node["attributes"]["value"] != "c9d4");
+    }
+    for node in nodes(&mut only_passkey).filter(|node| node["attributes"]["name"] == "passkey_remove") {
+        node["attributes"]["disabled"] = json!(true);
+    }
+    let mut with_key = second("login")?;
+    let mut key_login = plain(&login, &["default"]);
+    for flow in [&mut with_key, &mut key_login] {
+        ask_for_key(flow);
+    }
+    let key_login = saying(key_login, message(1_010_012));
+    let key_only = plain(&with_key, &["default", "webauthn"]);
     Ok(vec![
+        ("settings-keys", keyward_pages::settings(&keys, &ctx)?),
+        ("settings-no-keys", keyward_pages::settings(&no_keys, &ctx)?),
+        ("settings-only-passkey", keyward_pages::settings(&only_passkey, &ctx)?),
+        ("registration-keys", keyward_pages::registration(&sign_up_keys, &outside)?),
+        ("login-key", keyward_pages::login(&key_login, &outside)?),
+        ("second-step-key", keyward_pages::login(&with_key, &ctx)?),
+        ("second-step-only-key", keyward_pages::login(&key_only, &ctx)?),
         ("login", keyward_pages::login(&login, &outside)?),
         ("login-error", keyward_pages::login(&wrong, &outside)?),
         ("login-plain", keyward_pages::login(&plain(&login, &["default", "password"]), &outside)?),
@@ -147,6 +175,20 @@ fn pages(lang: Lang) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
         ("signed-out", keyward_pages::signed_out(&outside)?),
         ("not-found", keyward_pages::not_found(&outside)?),
     ])
+}
+
+/// Adds what a login flow shows once it knows whose key it waits for.
+fn ask_for_key(flow: &mut Value) {
+    let input = |group: &str, attributes: Value| json!({"type": "input", "group": group, "attributes": attributes, "messages": [], "meta": {"label": {"id": 1_010_013, "text": "Use the key", "type": "info"}}});
+    if let Some(nodes) = flow["ui"]["nodes"].as_array_mut() {
+        nodes.retain(|node| node["attributes"]["name"] != "identifier");
+        nodes.push(input("default", json!({"name": "identifier", "type": "hidden", "value": "mara@example.org"})));
+        nodes.push(input("webauthn", json!({"name": "webauthn_login", "type": "hidden", "value": ""})));
+        nodes.push(input(
+            "webauthn",
+            json!({"name": "webauthn_login_trigger", "type": "button", "value": "{\"publicKey\":{\"challenge\":\"AAAA\"}}", "onclickTrigger": "oryWebAuthnLogin"}),
+        ));
+    }
 }
 
 fn nodes(flow: &mut Value) -> impl Iterator<Item = &mut Value> {
