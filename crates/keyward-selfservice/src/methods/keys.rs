@@ -80,7 +80,8 @@ pub(super) fn script_node(app: &App) -> Node {
 }
 
 /// A key in the list, as the button that removes it. Its label tells what people want to know about it (beside the contract's
-/// names: when it was last used, its model, whether it is synced, whether it once counted backwards).
+/// names: when it was last used, its model, whether it is synced, whether it once counted backwards, whether it is a way in by
+/// itself).
 pub(super) fn remove_node(group: Group, name: &str, label: u32, key: &Key, disabled: bool) -> Node {
     let added_at = key.added_at.unwrap_or_default();
     let mut context = json!({
@@ -96,6 +97,10 @@ pub(super) fn remove_node(group: Group, name: &str, label: u32, key: &Key, disab
     }
     if key.authenticator.clone_warning {
         context["clone_warning"] = true.into();
+    }
+    // Every passkey is; of security keys nothing else tells.
+    if key.is_passwordless && group == Group::Webauthn {
+        context["passwordless"] = true.into();
     }
     Node::submit(group, name, key.hex_id(), Message::new(label, context)).with(|input| input.disabled = disabled)
 }
