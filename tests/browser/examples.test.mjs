@@ -17,6 +17,7 @@ before(async () => { server = await startServer(); });
 after(async () => { await server?.stop(); });
 
 const RENEWED = /password changed[^]*in again with the new password\n$/;
+const PASSKEY = /signed in with the passkey[^]*\nremoved\n$/;
 const STEPPED_UP = /backup codes are\n([a-z0-9]{8}\n){12}signed in at aal2[^]*\n$/;
 
 for (const [name, program, ends] of [
@@ -24,6 +25,7 @@ for (const [name, program, ends] of [
   ['api.sh', 'bash', RENEWED],
   ['totp.sh', 'bash', STEPPED_UP],
   ['node-sdk.mjs', process.execPath, RENEWED],
+  ['passkey.mjs', process.execPath, PASSKEY],
 ]) {
   test(`docs/walk/${name}`, async () => {
     const { stdout } = await run(program, [walk(name), server.origin]);

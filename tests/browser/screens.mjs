@@ -6,6 +6,7 @@ import { mkdir, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { codeOf } from './authenticator.mjs';
 import { accessibilityFaults, newPerson, openBrowser, signUp, submit } from './browser.mjs';
+import { addAuthenticator } from './keys.mjs';
 import { startServer } from './server.mjs';
 
 const FOLDER = fileURLToPath(new URL('../../docs/screens/', import.meta.url));
@@ -31,6 +32,9 @@ const secondStep = async ({ page, server, careful }) => {
   await submit(page, 'password');
 };
 
+/** Presses the button of a dialog of the browser and waits for the page that answers. */
+const ceremony = (page, name) => Promise.all([page.waitForNavigation(), page.click(`[name="${name}"]`)]);
+
 /** Opens the row of the settings page with this button and presses it. */
 const pressInRow = async ({ page }, name) => {
   const button = page.locator(`button[name="${name}"]`);
@@ -38,7 +42,10 @@ const pressInRow = async ({ page }, name) => {
   await Promise.all([page.waitForNavigation(), button.click()]);
 };
 
-/** Each: name of the picture, whose session is needed (`plain`, or `careful` with a second step), and the way there. */
+/**
+ * Each: name of the picture, whose session is needed (`plain`, `careful` with an app and codes, `keyed` with passkeys and a key), the
+ * way there, and the part of the page that matters where it is not the whole.
+ */
 const PAGES = [
   { name: 'sign-in', open: start('login') },
   {
@@ -97,6 +104,37 @@ const PAGES = [
       await pressInRow(world, 'lookup_secret_regenerate');
     },
   },
+  {
+    name: 'passkeys',
+    signedIn: 'keyed',
+    part: '#passkey',
+    async open(world) {
+      await start('settings')(world);
+      await world.page.locator('#passkey summary').first().click();
+    },
+  },
+  {
+    name: 'security-keys',
+    signedIn: 'keyed',
+    part: '#webauthn',
+    async open(world) {
+      await start('settings')(world);
+      await world.page.locator('#webauthn summary').first().click();
+    },
+  },
+  {
+    name: 'passkey-refused',
+    signedIn: 'keyed',
+    part: '#passkey',
+    async open(world) {
+      await (await addAuthenticator(world.page)).knows(false);
+      await start('settings')(world);
+      await world.page.click('[name="passkey_register_trigger"]');
+      await world.page.waitForSelector('#passkey [role=alert]');
+    },
+  },
+  { name: 'second-step-key', open: ({ keyed, ...world }) => secondStep({ ...world, careful: keyed }) },
+  { name: 'step-up-keys', signedIn: 'keyed', open: ({ page, server }) => page.goto(`${server.origin}/self-service/login/browser?refresh=true`) },
   { name: 'step-up', signedIn: 'plain', open: ({ page, server }) => page.goto(`${server.origin}/self-service/login/browser?refresh=true`) },
   { name: 'sessions', signedIn: 'plain', open: account('/sessions', '/devices') },
   { name: 'home', signedIn: 'plain', open: ({ page, server }) => page.goto(`${server.origin}/ui/`) },
@@ -125,18 +163,22 @@ try {
   const second = await browser.newContext();
   sessions.careful = await enrol(await second.newPage(), server, careful);
   await second.close();
+  const keyed = newPerson();
+  const third = await browser.newContext();
+  sessions.keyed = await collect(await third.newPage(), server, keyed);
+  await third.close();
 
   for (const width of WIDTHS) {
     for (const theme of THEMES) {
-      for (const { name, signedIn, open } of pages) {
+      for (const { name, signedIn, open, part } of pages) {
         const look = { viewport: { width, height: width < 600 ? 844 : 800 }, colorScheme: theme, reducedMotion: 'reduce', locale: 'en' };
         const context = await browser.newContext({ ...look, ...(signedIn ? { storageState: sessions[signedIn] } : {}) });
         const page = await context.newPage();
         page.setDefaultTimeout(10_000);
         const shot = `${name}-${width}-${theme}`;
         try {
-          await open({ page, server, person, careful });
-          faults.push(...(await photograph(page, shot)));
+          await open({ page, server, person, careful, keyed });
+          faults.push(...(await photograph(page, shot, part)));
         } catch (error) {
           faults.push(`${shot}: could not be opened: ${error.message.split('\n')[0]} (at ${page.url()})`);
         } finally {
@@ -173,7 +215,33 @@ async function enrol(page, server, careful) {
   return page.context().storageState();
 }
 
-async function photograph(page, shot) {
+/** Signs someone up who has two passkeys, one with a name, and a security key; returns the session. */
+async function collect(page, server, keyed) {
+  await signUp(page, server.origin, keyed);
+  await start('settings')({ page, server });
+  for (const name of ['Work laptop', '']) {
+    const lock = await addAuthenticator(page);
+    await ceremony(page, 'passkey_register_trigger');
+    await lock.remove();
+    if (name === '') continue;
+    const row = page.locator('#passkey ul.rows > li');
+    await row.locator('summary').click();
+    await row.locator('[name="passkey_display_name"]').fill(name);
+    await Promise.all([page.waitForNavigation(), row.locator('[name="passkey_rename"]').click()]);
+  }
+  await addAuthenticator(page, { key: true });
+  await page.fill('#webauthn [name="webauthn_register_displayname"]', 'Blue key');
+  await ceremony(page, 'webauthn_register_trigger');
+  return page.context().storageState();
+}
+
+/** Where a part of the page stands, with some air around it. */
+async function frame(page, part) {
+  const { y, height } = await page.locator(part).boundingBox();
+  return { y: y + (await page.evaluate(() => scrollY)) - 16, height: height + 32 };
+}
+
+async function photograph(page, shot, part) {
   const found = (await accessibilityFaults(page)).map((fault) => `${shot}: ${fault}`);
   const { width, height, overflow } = await page.evaluate(() => ({
     width: innerWidth,
@@ -182,7 +250,8 @@ async function photograph(page, shot) {
   }));
   if (overflow > 0) found.push(`${shot}: scrolls sideways by ${overflow} px`);
   const path = `${FOLDER}${shot}.png`;
-  const clip = { x: 0, y: 0, width, height: Math.min(height, TALLEST) };
+  const { y, height: all } = part ? await frame(page, part) : { y: 0, height };
+  const clip = { x: 0, y, width, height: Math.min(all, TALLEST) };
   await page.screenshot({ path, clip, fullPage: true, scale: 'css', animations: 'disabled', caret: 'hide' });
   const { size } = await stat(path);
   if (size > LARGEST_BYTES) found.push(`${shot}: ${size} bytes are too many for a picture that lives in git`);
