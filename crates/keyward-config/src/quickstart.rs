@@ -114,6 +114,12 @@ const REST: &str = "  flows:
         password:
           hooks:
             - hook: session
+        passkey:
+          hooks:
+            - hook: session
+        webauthn:
+          hooks:
+            - hook: session
     settings:
       required_aal: highest_available
       privileged_session_max_age: 15m
