@@ -104,7 +104,7 @@ fn defaults_are_filled_in() {
     assert_eq!(methods.password.min_password_length, 8);
     assert!(methods.totp.issue_lookup_secrets && methods.webauthn.api_flows && methods.link.confirm);
     assert_eq!(methods.totp.issuer, "box");
-    assert_eq!(methods.webauthn.relying_party.origins, ["https://box"]);
+    assert_eq!(methods.webauthn.relying_party.origins, ["https://box:4433", "https://box"]);
 }
 
 #[test]
@@ -391,7 +391,7 @@ selfservice:
 #[test]
 fn the_quickstart_loads_without_a_word() {
     let quickstart = Quickstart {
-        public_base_url: "http://127.0.0.1:4433/".to_owned(),
+        public_base_url: "http://localhost:4433/".to_owned(),
         public_listen: ("127.0.0.1".to_owned(), 4433),
         admin_base_url: "http://127.0.0.1:4434/".to_owned(),
         admin_listen: ("127.0.0.1".to_owned(), 4434),
@@ -413,7 +413,7 @@ fn the_quickstart_loads_without_a_word() {
     assert!(
         config.selfservice.methods.password.haveibeenpwned_enabled && config.selfservice.methods.password.ignore_network_errors
     );
-    assert_eq!(config.selfservice.default_browser_return_url.as_str(), "http://127.0.0.1:4433/ui/settings");
+    assert_eq!(config.selfservice.default_browser_return_url.as_str(), "http://localhost:4433/ui/settings");
     assert!(config.selfservice.return_urls.resolve(Some("/ui/settings")).is_ok());
     assert!(!format!("{quickstart:?}").contains("0123456789abcdef"));
     let schema: serde_json::Value = serde_json::from_str(DEFAULT_SCHEMA).unwrap_or_default();

@@ -399,7 +399,7 @@ fn quickstart_keeps_what_it_made() {
 
     let mut server = folder.spawn(&arguments, &[]);
     server.ready(public);
-    assert!(server.written().contains(&format!("http://127.0.0.1:{public}/ui/login")), "{}", server.written());
+    assert!(server.written().contains(&format!("http://localhost:{public}/ui/login")), "{}", server.written());
     let body = json!({ "schema_id": "default", "traits": { "email": "ada@example.org" } }).to_string();
     let made = ask(admin, "POST", "/admin/identities", &[], &body);
     assert_eq!(made.status, 201, "{}", made.body);

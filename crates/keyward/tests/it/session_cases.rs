@@ -30,7 +30,7 @@ async fn logout_goes_where_it_was_told(t: Trial) {
     ada.try_whoami().await.expect(401);
 }
 
-// cases: L-87
+// cases: L-87, AC-15
 #[flow_test(config = with_totp())]
 async fn whoami_wants_the_second_factor_that_is_there(t: Trial) {
     let ada = t.signed_up("ada@example.org").await;

@@ -1,9 +1,12 @@
 //! Security keys: as a second factor, and instead of a password.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use keyward_model::{CredentialType, Span};
 use keyward_testkit::authenticator::{Algorithm, SoftKey, encode};
-use keyward_testkit::{Actor, ClientKind, Flow, PASSWORD, Submitted, Trial, flow_test};
+use keyward_testkit::{Actor, ClientKind, Flow, PASSWORD, Submitted, Trial, database_test, flow_test};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha512};
 
 use crate::passkey::{browser_key, listed};
 use crate::second_factor::{EMAIL, first_step};
@@ -267,4 +270,49 @@ async fn a_refresh_asks_for_keys_that_sign_in(t: Trial) {
     t.clock().advance(Span::minutes(5));
     ada.submit(&refresh, fields).await.done();
     assert_eq!(ada.whoami().await["authenticated_at"], json!(t.now()));
+}
+
+/// Pages load the script by its hash, from whatever origin they are.
+#[flow_test(browser, spa, config = enabled())]
+async fn the_script_is_the_one_that_pages_are_told_of(t: Trial) {
+    let ada = t.signed_up(EMAIL).await;
+    let flow = ada.init("settings", "").await;
+    let script = &flow.node("webauthn_script")["attributes"];
+    let address = script["src"].as_str().unwrap();
+    assert_eq!(address, format!("{}/.well-known/ory/webauthn.js", t.public().trim_end_matches('/')));
+    let reply = t.person().call("GET", address).header("origin", "https://elsewhere.example").await.expect(200);
+    assert!(reply.header("content-type").unwrap().starts_with("text/javascript"));
+    assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+    let hash = STANDARD.encode(Sha512::digest(reply.text().as_bytes()));
+    assert_eq!(script["integrity"], format!("sha512-{hash}"));
+    for function in [
+        "oryWebAuthnRegistration",
+        "oryWebAuthnLogin",
+        "oryPasskeyLogin",
+        "oryPasskeyLoginAutocompleteInit",
+        "oryPasskeyRegistration",
+        "oryPasskeySettingsRegistration",
+    ] {
+        assert!(reply.text().contains(function), "{function}");
+    }
+    let tag = reply.header("etag").unwrap().to_owned();
+    t.person().call("GET", address).header("if-none-match", &tag).await.expect(304);
+    assert_ne!(
+        flow.node("webauthn_script")["attributes"]["nonce"],
+        ada.refetch(&flow).await.node("webauthn_script")["attributes"]["nonce"]
+    );
+}
+
+/// Web sites that share keys are told to browsers, apps are not (WebAuthn Level 3, section 5.11).
+#[database_test(config = enabled())]
+async fn related_origins_are_told_where_there_are_several(t: Trial) {
+    let address = "/.well-known/webauthn";
+    t.person().call("GET", address).await.expect(404);
+    let party = |origins: Value| json!({ "selfservice": { "methods": { "webauthn": { "config": { "rp": { "id": "example.org", "origins": origins } } } } } });
+    t.reconfigure(&party(json!(["https://example.org", "android:apk-key-hash:abc"])));
+    t.person().call("GET", address).await.expect(404);
+    t.reconfigure(&party(json!(["https://example.org/", "https://example.com:8443", "android:apk-key-hash:abc"])));
+    let told = t.person().call("GET", address).await.expect(200);
+    assert_eq!(told.json(), json!({ "origins": ["https://example.org", "https://example.com:8443"] }));
+    assert!(told.header("content-type").unwrap().starts_with("application/json"));
 }

@@ -21,12 +21,21 @@ use wire::{Answer, Client, Request};
 /// Requests until people sign up anew: many of them end sessions or delete accounts.
 const GENERATION: usize = 312;
 
-#[database_test(sqlite)]
+/// Every method that there is, and two web sites that share keys.
+fn everything() -> Value {
+    let party = json!({ "id": "example.org", "origins": ["https://example.org", "https://example.com"] });
+    let keys = json!({ "enabled": true, "config": { "rp": party } });
+    json!({ "selfservice": { "methods": {
+        "totp": { "enabled": true }, "lookup_secret": { "enabled": true }, "passkey": keys, "webauthn": keys,
+    } } })
+}
+
+#[database_test(sqlite, config = everything())]
 async fn no_request_is_answered_with_a_mistake_of_ours(t: Trial) {
     bombard(&t, 10_400).await;
 }
 
-#[database_test(postgres)]
+#[database_test(postgres, config = everything())]
 async fn nor_with_the_other_database(t: Trial) {
     bombard(&t, 1_248).await;
 }
