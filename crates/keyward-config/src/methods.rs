@@ -163,8 +163,8 @@ pub struct PasskeyMethod {
 }
 
 impl PasskeyMethod {
-    /// Whether keys have to prove what model they are. Whoever asks for an attestation gets none from authenticators that
-    /// cannot give one, and did not want those.
+    /// Whether keys have to bring an attestation: whoever asks for one gets none from authenticators that cannot give one, and
+    /// did not want those. Its issuer is not checked.
     pub fn wants_attestation(&self) -> bool {
         matches!(self.attestation.as_str(), "direct" | "enterprise")
     }

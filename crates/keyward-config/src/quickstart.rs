@@ -156,6 +156,6 @@ const REST: &str = "  flows:
         lifespan: 15m
 security:
   account_enumeration:
-    # Answers do not tell whether an account exists.
+    # Signing in does not tell whether an account exists. Signing up has to: two accounts cannot have one address.
     mitigate: true
 ";

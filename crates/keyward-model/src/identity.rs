@@ -339,16 +339,18 @@ pub fn count_factors(credentials: &[Credential]) -> Factors {
                     factors.lookup_secret = unused;
                 }
             }
-            CredentialType::Webauthn if identified => {
+            CredentialType::Webauthn => {
                 let total = length(config.get("credentials"));
                 let passwordless = config["credentials"]
                     .as_array()
                     .map_or(0, |keys| keys.iter().filter(|key| key["is_passwordless"] == true).count());
-                factors.webauthn_passwordless = u32::try_from(passwordless).unwrap_or(u32::MAX);
-                factors.webauthn = total - factors.webauthn_passwordless;
+                let passwordless = u32::try_from(passwordless).unwrap_or(u32::MAX);
+                // A second factor is shown by somebody who is known already, and needs no name to be found by.
+                factors.webauthn = total.saturating_sub(passwordless);
+                factors.webauthn_passwordless = if identified { passwordless } else { 0 };
             }
             CredentialType::Passkey if identified => factors.passkey = length(config.get("credentials")),
-            CredentialType::Webauthn | CredentialType::Passkey => {}
+            CredentialType::Passkey => {}
             CredentialType::Oidc | CredentialType::Saml => {
                 let linked = config["providers"].as_array().map_or(0, |providers| {
                     providers

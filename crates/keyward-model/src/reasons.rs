@@ -52,6 +52,33 @@ const REASONS: &[(&str, &str)] = &[
         "There are no new backup codes to confirm. Make new ones first.",
         "Es gibt keine neuen Ersatzcodes zu bestätigen. Erstellen Sie zuerst neue.",
     ),
+    (
+        "This key brings no attestation of its model, and here one is asked for.",
+        "Dieser Schlüssel bringt keine Bescheinigung seines Modells mit, und hier wird eine verlangt.",
+    ),
+    ("Keys cannot be added from this page.", "Von dieser Seite aus lassen sich keine Schlüssel hinzufügen."),
+    (
+        "This key could not be confirmed. Try again.",
+        "Dieser Schlüssel konnte nicht bestätigt werden. Versuchen Sie es noch einmal.",
+    ),
+    ("This key is registered already.", "Dieser Schlüssel ist schon registriert."),
+    (
+        "There is no such key any more. Look at the list and try again.",
+        "Diesen Schlüssel gibt es nicht mehr. Sehen Sie in die Liste und versuchen Sie es noch einmal.",
+    ),
+    (
+        "There are {} keys already. Remove one that you do not use any more.",
+        "Es sind schon {} Schlüssel. Entfernen Sie einen, den Sie nicht mehr benutzen.",
+    ),
+    (
+        "This passkey is your only way in, so it can't be removed. Set a password or add another passkey first.",
+        "Dieser Passkey ist Ihr einziger Zugang und kann deshalb nicht entfernt werden. Legen Sie zuerst ein Passwort fest oder fügen Sie einen weiteren Passkey hinzu.",
+    ),
+    (
+        "This key is your only way in, so it can't be removed. Set a password or add another key first.",
+        "Dieser Schlüssel ist Ihr einziger Zugang und kann deshalb nicht entfernt werden. Legen Sie zuerst ein Passwort fest oder fügen Sie einen weiteren Schlüssel hinzu.",
+    ),
+    ("Enter the address or name that you sign in with.", "Geben Sie die Adresse oder den Namen ein, womit Sie sich anmelden."),
     ("it is among those that are guessed first.", "Dieses gehört zu denen, die als Erste geraten werden."),
 ];
 

@@ -64,6 +64,8 @@
     const template = field ? find(field.name) ?? find('field') : find(name) ?? find('');
     if (!template) return;
     const box = template.content.firstElementChild.cloneNode(true);
+    /* What went well before stands beside no failure. */
+    all('.msg[role=status]', done => { done.hidden = true; });
     const title = document.title;
     document.title = find('').dataset.title;
     told.push(() => { box.remove(); document.title = title; });

@@ -179,7 +179,7 @@ impl Factors {
             } else if let Some(row) = self.row(&form) {
                 section.rows.push(Row { forms: vec![form], ..row });
             } else if form.has_submit("lookup_secret_regenerate") {
-                let text = if self.app_offered { "codes_none_app" } else { "codes_none_text" };
+                let text = if self.app_offered && self.keys == 0 { "codes_none_app" } else { "codes_none_text" };
                 form.submits.iter_mut().for_each(|button| button.label = self.say("codes_make_first"));
                 section.empty = Some(Empty { title: self.say("codes_none"), text: self.say(text), form });
             } else {

@@ -169,6 +169,9 @@
       .filter(Boolean);
     const filled = fields.find(field => field.value.trim());
     if (!filled) need(fields[0]);
+    // A key for an address that is none would be left behind in the authenticator.
+    const wrong = [...form.elements].find(field => /^traits\./.test(field.name) && !field.checkValidity());
+    if (wrong) return wrong.focus(), void wrong.reportValidity();
     const name = filled ? filled.value.trim() : publicKey.user.name;
     const user = { ...publicKey.user, name, displayName: name };
     send(form, 'passkey', 'passkey_register', await perform('create', { ...publicKey, user }));

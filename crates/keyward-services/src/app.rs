@@ -202,7 +202,8 @@ impl App {
         }
     }
 
-    /// In how many ways an identity can sign in under the configuration in force: the last one is not taken away.
+    /// In how many ways an identity can sign in under the configuration in force: the last one is not taken away. Keys that need a
+    /// name first count only where a name is asked for, since not all of them are found without.
     pub fn ways_in(&self, factors: &Factors) -> u32 {
         let methods = &self.config.selfservice.methods;
         let counted = |on: bool, count: u32| if on { count } else { 0 };

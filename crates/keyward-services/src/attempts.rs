@@ -13,8 +13,9 @@ use crate::keys::KeyUse;
 use crate::networks::Admitted;
 use crate::{App, storage_problem};
 
-/// The authenticators whose attempts are counted, in the wire's words.
-pub const AUTHENTICATORS: [&str; 5] = ["password", "totp", "passkey", "webauthn", "lookup_secret"];
+/// The authenticators whose attempts are counted, in the wire's words. Keys that sign in after a name are counted apart from those
+/// that are shown inside a session, so that outsiders keep nobody from their second step.
+pub const AUTHENTICATORS: [&str; 6] = ["password", "totp", "passkey", "webauthn", "webauthn_passwordless", "lookup_secret"];
 
 /// Whose attempts are counted.
 #[derive(Clone, Copy, Debug)]

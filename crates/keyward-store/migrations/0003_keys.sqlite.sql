@@ -9,6 +9,6 @@ CREATE TABLE credential_keys (
 CREATE INDEX credential_keys_identity ON credential_keys (identity_id);
 CREATE INDEX credential_keys_credential ON credential_keys (credential_id);
 INSERT OR IGNORE INTO credential_keys (key_id, identity_id, credential_id)
-    SELECT json_extract(k.value, '$.id'), c.identity_id, c.id
+    SELECT CASE k.type WHEN 'object' THEN json_extract(k.value, '$.id') END, c.identity_id, c.id
     FROM credentials c JOIN json_each(c.config, '$.credentials') k
-    WHERE c.type IN ('webauthn', 'passkey') AND json_extract(k.value, '$.id') IS NOT NULL;
+    WHERE c.type IN ('webauthn', 'passkey') AND CASE k.type WHEN 'object' THEN json_extract(k.value, '$.id') END IS NOT NULL;

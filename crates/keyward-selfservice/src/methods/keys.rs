@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 use super::{LoginContext, Proven, Refusal};
 use crate::webauthn_script;
 
+/// The most keys of one kind that an account may have.
+const MOST_KEYS: usize = 100;
+
 /// The most characters of a key's name.
 const LONGEST_NAME: usize = 128;
 
@@ -135,7 +138,7 @@ pub(super) async fn new_key(
     let key = verify_new(&attestation, ceremony, attested, now).map_err(|error| {
         tracing::info!(%error, "A new key was refused");
         FormErrors::global(Message::reason(match error {
-            Unproven::Unattested => "This key does not tell what model it is, and here only known models are accepted.",
+            Unproven::Unattested => "This key brings no attestation of its model, and here one is asked for.",
             Unproven::Origin | Unproven::CrossOrigin => "Keys cannot be added from this page.",
             _ => "This key could not be confirmed. Try again.",
         }))
@@ -144,6 +147,15 @@ pub(super) async fn new_key(
         return Err(already_registered(field).into());
     }
     Ok(key)
+}
+
+/// Whether one more key may come to these.
+pub(super) fn room(keys: &Keys) -> Result<(), FormErrors> {
+    if keys.credentials.len() < MOST_KEYS {
+        return Ok(());
+    }
+    let reason = format!("There are {MOST_KEYS} keys already. Remove one that you do not use any more.");
+    Err(FormErrors::global(Message::reason(reason)))
 }
 
 fn already_registered(field: &'static str) -> FormErrors {
@@ -166,8 +178,10 @@ pub(super) fn assertion(sent: &str) -> Result<Assertion, FormErrors> {
 
 /// A key that proves something at sign-in.
 pub(super) struct Use<'a> {
-    /// The method's id, for attempts and the audit log.
+    /// The method's id, for the audit log.
     pub(super) method: &'static str,
+    /// What attempts are counted as.
+    pub(super) counted_as: &'static str,
     /// The credential that holds the key.
     pub(super) kind: CredentialType,
     /// The proof that it gives.
@@ -191,8 +205,12 @@ pub(super) async fn prove(
     let LoginContext { app, visit, flow } = *context;
     let (id, now) = (identity.identity.id, visit.now);
     let lane = visit.lane(id);
-    let attempt = attempts::reserve(app, attempts::Subject::Identity(id), asked.method, &lane, &visit.client, now).await?;
+    let subject = attempts::Subject::Identity(id);
+    let attempt = attempts::reserve(app, subject, asked.counted_as, &lane, &visit.client, now).await?;
     let wrong = || FormErrors::global(Message::plain(4_000_043));
+    if !is_own_handle(&identity, asked.kind, assertion.user_handle()) {
+        return Err(wrong().into());
+    }
     let row = identity.credential(asked.kind).ok_or_else(wrong)?;
     let mut keys = Keys::read(Some(row))?;
     let place = keys.credentials.iter().position(|key| key.id == assertion.key_id() && (asked.counts)(key)).ok_or_else(wrong)?;
@@ -223,12 +241,16 @@ pub(super) fn is_own_handle(identity: &IdentitySnapshot, kind: CredentialType, h
     listed || Keys::of(row).user_handle == handle || identity.identity.id.0.as_bytes() == handle
 }
 
-/// Leaves a way in, unless a key is none.
-pub(super) fn keep_a_way_in(app: &App, identity: &IdentitySnapshot) -> bool {
-    app.ways_in(&identity.factors()) >= 2
+/// Whether there is another way in than one key of this kind that signs in.
+pub(super) fn has_another_way_in(app: &App, identity: &IdentitySnapshot, kind: CredentialType) -> bool {
+    let mut left = identity.factors();
+    let count = if kind == CredentialType::Passkey { &mut left.passkey } else { &mut left.webauthn_passwordless };
+    *count = count.saturating_sub(1);
+    app.ways_in(&left) > 0
 }
 
-/// The relying party's name, for people whose account has none.
+/// What authenticators list an account by: what the person types to sign in, and the readable name. Each stands in for the other,
+/// and the relying party's name for both.
 pub(super) fn account_names(identity: &IdentitySnapshot, party: &RelyingParty, display_name: Option<String>) -> (String, String) {
     let typed = [CredentialType::Webauthn, CredentialType::Password]
         .into_iter()

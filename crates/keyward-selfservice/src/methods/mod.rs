@@ -250,7 +250,7 @@ pub trait LoginMethod: Sync {
     }
     /// What it shows.
     fn nodes(&self, context: &LoginContext<'_>) -> Vec<Node>;
-    /// Proves it, or says why not. Costs the same whether the account exists or not.
+    /// Proves it, or says why not. Where secrets could be guessed, it costs the same whether the account exists or not.
     fn prove<'a>(&'a self, context: &'a LoginContext<'a>, body: &'a Payload) -> Step<'a, Result<LoginProposal, Refusal>>;
     /// Which submitted values a refused form shows again. Never a secret.
     fn echo(&self, body: &Payload) -> Vec<(String, Value)>;

@@ -68,7 +68,7 @@ impl SettingsMethod for Passkey {
 
     fn nodes(&self, context: &SettingsContext<'_>) -> Vec<Node> {
         let keys = own_keys(context.identity);
-        let is_last = !keys::keep_a_way_in(context.app, context.identity);
+        let is_last = !keys::has_another_way_in(context.app, context.identity, CredentialType::Passkey);
         let mut nodes: Vec<_> =
             keys.credentials.iter().map(|key| keys::remove_node(Group::Passkey, REMOVE, 1_050_020, key, is_last)).collect();
         let memory = context.flow.memory.0.get("passkey");
@@ -128,6 +128,7 @@ impl SettingsStep for Register {
             let new = Key { display_name: named.to_owned(), ..new };
             let row = context.identity.credential(CredentialType::Passkey);
             let mut keys = Keys::read(row)?;
+            keys::room(&keys)?;
             let mut identifiers = row.map(|row| row.identifiers.clone()).unwrap_or_default();
             let found_by = handle_identifier(pending.handle.as_bytes());
             if !identifiers.contains(&found_by) {
@@ -155,7 +156,7 @@ impl SettingsStep for Remove {
         Box::pin(async {
             let keys = Keys::read(context.identity.credential(CredentialType::Passkey))?;
             let key = keys::named(&keys, &self.id)?;
-            if !keys::keep_a_way_in(context.app, context.identity) {
+            if !keys::has_another_way_in(context.app, context.identity, CredentialType::Passkey) {
                 let reason =
                     "This passkey is your only way in, so it can't be removed. Set a password or add another passkey first.";
                 return Err(FormErrors::global(Message::reason(reason)).into());
@@ -264,8 +265,11 @@ impl LoginMethod for Passkey {
             let ceremony =
                 Ceremony { party: &method.relying_party, challenge: &challenge, user_verification: method.user_verification };
             let proof = proof(context.visit.now);
-            let counts = |key: &Key| key.is_passwordless;
-            let asked = Use { method: "passkey", kind, proof, ceremony, counts };
+            let counts: fn(&Key) -> bool = match kind {
+                CredentialType::Passkey => |_| true,
+                _ => |key| key.is_passwordless,
+            };
+            let asked = Use { method: "passkey", counted_as: "passkey", kind, proof, ceremony, counts };
             Ok(keys::prove(context, identity, &assertion, asked).await?.into())
         })
     }
@@ -280,22 +284,20 @@ async fn subject(context: &LoginContext<'_>, assertion: &Assertion) -> Result<(I
     let store = &context.app.store;
     let unknown = || FormErrors::global(Message::plain(4_000_015));
     if context.flow.extra.refresh {
-        let identity = super::second_factor::signed_in_identity(context).await?;
-        if !keys::is_own_handle(&identity, CredentialType::Passkey, assertion.user_handle()) {
-            return Err(FormErrors::global(Message::plain(4_000_043)).into());
-        }
-        return Ok((identity, CredentialType::Passkey));
+        return Ok((super::second_factor::signed_in_identity(context).await?, CredentialType::Passkey));
     }
     let handle = assertion.user_handle().ok_or_else(unknown)?;
     let found = store.find_identity_by_identifier(CredentialType::Passkey, &handle_identifier(handle)).await;
     if let Some(identity) = found.map_err(storage_problem)? {
         return Ok((identity, CredentialType::Passkey));
     }
-    // Keys that signed people in before there were passkeys are remembered by the account, not by an identifier.
+    // Keys that signed people in before there were passkeys are remembered by the account, not by an identifier; they go on to do
+    // so when only passkeys are switched on (contract: login 7.7).
     let found = store.find_identity_by_key(&key_text(assertion.key_id())).await.map_err(storage_problem)?;
     let identity = found.ok_or_else(unknown)?;
     let keys = Keys::of(identity.credential(CredentialType::Webauthn));
-    let is_theirs = keys.user_handle == handle && keys.find(assertion.key_id()).is_some_and(|key| key.is_passwordless);
+    let is_theirs = keys.find(assertion.key_id()).is_some_and(|key| key.is_passwordless)
+        && keys::is_own_handle(&identity, CredentialType::Webauthn, Some(handle));
     if is_theirs { Ok((identity, CredentialType::Webauthn)) } else { Err(unknown().into()) }
 }
 

@@ -1,5 +1,5 @@
 //! What second factors share: whose they are at sign-in, and which backup codes an identity holds.
-//! The methods `totp` and `lookup_secret` call it.
+//! The methods that are second factors call it; `passkey` asks it who confirms themself.
 //! Knows credentials by their kind and layout, nothing of forms.
 
 use keyward_model::{Aal, AuthMethod, CredentialType, IdentityId, IdentitySnapshot, Problem, Proof, Time};

@@ -1,19 +1,19 @@
 //! Method `webauthn`: security keys, as second factor or instead of a password (contract: settings 3.5, login 7.6, 10.4).
 //! Settings adds, names and removes them; people step up, sign in and sign up with them.
-//! Which of the two a key is was settled when it was added; the configuration says which ones new keys are.
+//! Which of the two a key is is settled when it is added: the configuration says which ones new keys are.
 
 use keyward_config::{Config, UserVerification};
 use keyward_model::{
     Aal, AuthMethod, CredentialType, Flow, FlowType, FormErrors, Group, IdentitySnapshot, InputType, Login, Message, Node,
     Operation, Proof, Registration, Span, Time,
 };
-use keyward_services::App;
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::derive::{CredentialEdit, IdentityEdit};
 use keyward_services::keys::KeyUse;
 use keyward_services::payload::Payload;
 use keyward_services::schema::IdentitySchema;
 use keyward_services::webauthn::{Ceremony, Challenge, Creation, Key, Keys, UserEntity, bare_descriptor, request_options};
+use keyward_services::{App, attempts};
 use serde_json::{Value, json};
 
 use super::keys::{self, Asked, Use, brings};
@@ -24,6 +24,9 @@ use super::{
 
 /// The method.
 pub struct Webauthn;
+
+/// What attempts are counted as that need no session.
+const FIRST_FACTOR: &str = "webauthn_passwordless";
 
 /// How long browsers wait for a key that need not know the person (contract: settings 3.5.2).
 const TIMEOUT: Span = Span::minutes(2);
@@ -66,7 +69,7 @@ impl SettingsMethod for Webauthn {
         let SettingsContext { app, flow, identity, .. } = *context;
         let Some(challenge) = pending(context) else { return Vec::new() };
         let keys = Keys::of(identity.credential(CredentialType::Webauthn));
-        let is_last = !keys::keep_a_way_in(app, identity);
+        let is_last = !keys::has_another_way_in(app, identity, CredentialType::Webauthn);
         let mut nodes: Vec<_> = keys
             .credentials
             .iter()
@@ -75,7 +78,10 @@ impl SettingsMethod for Webauthn {
         let name = context.schema.passkey_display_name(&identity.identity.traits);
         let party = &app.config.selfservice.methods.webauthn.relying_party;
         let (typed, name) = keys::account_names(identity, party, name);
-        let user = UserEntity { handle: identity.identity.id.0.as_bytes(), name: &typed, display_name: &name };
+        // One handle for all keys of an account: an authenticator keeps one key for each.
+        let own = identity.identity.id;
+        let handle = if keys.user_handle.is_empty() { own.0.as_bytes().as_slice() } else { &keys.user_handle };
+        let user = UserEntity { handle, name: &typed, display_name: &name };
         let options = creation(app, &challenge, user, &keys.credentials);
         nodes.extend(registration_nodes(app, flow.flow_type, &options, 1_050_012));
         nodes
@@ -124,6 +130,7 @@ impl SettingsStep for Register {
             let is_passwordless = method.passwordless;
             let new = Key { display_name: self.name.clone(), is_passwordless, ..new };
             let mut keys = Keys::read(context.identity.credential(CredentialType::Webauthn))?;
+            keys::room(&keys)?;
             if keys.user_handle.is_empty() {
                 keys.user_handle = context.identity.identity.id.0.as_bytes().to_vec();
             }
@@ -149,7 +156,7 @@ impl SettingsStep for Remove {
             let identity = context.identity;
             let keys = Keys::read(identity.credential(CredentialType::Webauthn))?;
             let key = keys::named(&keys, &self.id)?;
-            if key.is_passwordless && !keys::keep_a_way_in(context.app, identity) {
+            if key.is_passwordless && !keys::has_another_way_in(context.app, identity, CredentialType::Webauthn) {
                 let reason = "This key is your only way in, so it can't be removed. Set a password or add another key first.";
                 return Err(FormErrors::at(REMOVE, Message::reason(reason)).into());
             }
@@ -239,11 +246,13 @@ impl LoginMethod for Webauthn {
     fn prove<'a>(&'a self, context: &'a LoginContext<'a>, body: &'a Payload) -> Step<'a, Result<LoginProposal, Refusal>> {
         Box::pin(async {
             let LoginContext { app, visit, flow } = *context;
-            if !serves(&app.config, flow.flow_type) {
-                return Err(FormErrors::global(Message::plain(4_010_002)).into());
-            }
             let is_second = flow.extra.requested_aal == Aal::Aal2;
             let is_known = is_second || flow.extra.refresh;
+            // Switched off since the flow began.
+            let is_off = !is_known && !app.config.selfservice.methods.webauthn.passwordless;
+            if !serves(&app.config, flow.flow_type) || (is_off && flow.memory.0.contains_key("webauthn")) {
+                return Err(FormErrors::global(Message::plain(4_010_002)).into());
+            }
             let identifier = body.string("identifier")?;
             let identifier = identifier.ok_or_else(|| missing_identifier(is_known))?;
             let not_enrolled = || FormErrors::global(Message::plain(if is_known { 4_000_013 } else { 4_000_015 }));
@@ -259,15 +268,24 @@ impl LoginMethod for Webauthn {
             } else {
                 // Whoever was asked, not whoever the submit says it was.
                 let asked = asked.identifier.unwrap_or_default();
-                find_by_identifier(app, CredentialType::Webauthn, &asked).await?.ok_or_else(wrong)?
+                match find_by_identifier(app, CredentialType::Webauthn, &asked).await? {
+                    Some(identity) => identity,
+                    None => {
+                        // Counted like that of an account, so that nobody is told by it who has one.
+                        let candidates = keyward_services::phone::login_candidates(&asked);
+                        let unknown = attempts::Subject::Unknown(candidates.first().map_or(&asked, |first| first));
+                        let lane = attempts::Lane::Public;
+                        drop(attempts::reserve(app, unknown, FIRST_FACTOR, &lane, &visit.client, visit.now).await?);
+                        return Err(wrong().into());
+                    }
+                }
             };
-            if !keys::is_own_handle(&identity, CredentialType::Webauthn, assertion.user_handle()) {
-                return Err(wrong().into());
-            }
             let counts: fn(&Key) -> bool = if is_second { |key| !key.is_passwordless } else { |key| key.is_passwordless };
             let proof = proof(!is_second, visit.now);
             let ceremony = ceremony(app, &challenge);
-            let asked = Use { method: "webauthn", kind: CredentialType::Webauthn, proof, ceremony, counts };
+            // Who needs nothing but a name to try must not keep the owner of a session from their second step.
+            let counted_as = if is_known { "webauthn" } else { FIRST_FACTOR };
+            let asked = Use { method: "webauthn", counted_as, kind: CredentialType::Webauthn, proof, ceremony, counts };
             Ok(keys::prove(context, identity, &assertion, asked).await?.into())
         })
     }
@@ -281,11 +299,18 @@ impl LoginMethod for Webauthn {
 /// The second step of a sign-in that begins with a name: one of that account's keys.
 async fn ask(app: &App, identifier: &str) -> Result<Next, Refusal> {
     let found = find_by_identifier(app, CredentialType::Webauthn, identifier).await?;
-    let keys = found.as_ref().map(|identity| descriptors(&Keys::of(identity.credential(CredentialType::Webauthn)), true));
-    let allow = match keys.filter(|keys| !keys.is_empty()) {
-        Some(keys) => keys,
+    let keys = found.as_ref().map(|identity| Keys::of(identity.credential(CredentialType::Webauthn)));
+    let mitigate = app.config.mitigate_account_enumeration;
+    let allow = match keys.map(|keys| descriptors(&keys, true)).filter(|keys| !keys.is_empty()) {
+        // Hints would tell a real key from one that nobody has.
+        Some(mut keys) => {
+            for key in keys.iter_mut().filter_map(Value::as_object_mut).filter(|_| mitigate) {
+                key.shift_remove("transports");
+            }
+            keys
+        }
         // A key that nobody has, the same one every time: nobody is told who has an account.
-        None if app.config.mitigate_account_enumeration => vec![decoy(app, identifier)],
+        None if mitigate => vec![decoy(app, identifier)],
         None => return Err(FormErrors::global(Message::plain(4_000_015)).into()),
     };
     let memory = Asked::anew(app, Some(identifier.to_owned()), allow).to_memory();

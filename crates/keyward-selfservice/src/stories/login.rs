@@ -107,13 +107,15 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
     let Some(method) = LOGIN.iter().copied().find(|method| method.claims(&flow, &body)) else {
         return refuse(app, visit, flow, None, FormErrors::global(Message::plain(4_010_002)), Vec::new()).await;
     };
+    let stepped = flow.extra.active.clone();
     match prove(app, visit, &mut flow, method, &body).await {
         Ok(Reached::SignedIn(signed_in)) => Ok(Outcome::Done(*signed_in)),
         Ok(Reached::Next(next)) => step(app, visit, flow, method, next).await,
         Ok(Reached::Nothing) => Ok(Outcome::SentBack(view(app, visit, &flow))),
         Err(Refusal::Form(errors)) => {
             // Somebody was proved and is refused all the same: what was typed is not at fault, and starts over.
-            let echo = if flow.extra.active.is_some() { Vec::new() } else { method.echo(&body) };
+            let proved = flow.extra.active != stepped && flow.extra.active.is_some();
+            let echo = if proved { Vec::new() } else { method.echo(&body) };
             refuse(app, visit, flow, Some(method), errors, echo).await
         }
         Err(Refusal::Problem(Problem::TooManyAttempts { retry_after })) => {
@@ -375,7 +377,7 @@ async fn refuse(
     echo: Vec<(String, serde_json::Value)>,
 ) -> Result<LoginOutcome, Problem> {
     // The attempt may have left the flow half rewritten in memory: what is shown starts from what is stored.
-    // Which method it was is told only once it had proved somebody.
+    // Which method it was is told only once it had proved somebody, or asked for its next step.
     let active = flow.extra.active;
     let mut flow = find(app, flow.id).await?;
     flow.extra.active = active;
@@ -542,7 +544,10 @@ fn second_factor_url(app: &App, flow: &Flow<Login>) -> String {
 fn view(app: &App, visit: &Visit, flow: &Flow<Login>) -> LoginView {
     let context = LoginContext { app, visit, flow };
     let due = flow.memory.0.get(DUE).and_then(serde_json::Value::as_str);
-    let shown = LOGIN.iter().filter(|method| method.enabled(&app.config) && due.is_none_or(|due| due == method.id()));
+    let enabled = || LOGIN.iter().filter(|method| method.enabled(&app.config));
+    // Switched off meanwhile, it is not waited for.
+    let due = due.filter(|due| enabled().any(|method| method.id() == *due));
+    let shown = enabled().filter(|method| due.is_none_or(|due| due == method.id()));
     let nodes = shown.flat_map(|method| method.nodes(&context)).collect();
     let keys = ["csrf_token", "identifier", "password"].map(str::to_owned);
     let ui = ui(app, visit, flow, nodes, |nodes| sort_entry(nodes, &NodeOrder { groups: LOGIN_GROUPS, keys: &keys }));

@@ -211,11 +211,13 @@ async fn taken(app: &App, schema: &IdentitySchema, traits: &Value) -> Result<Mes
             app.store.find_identity_by_identifier(CredentialType::Password, &identifier).await.map_err(storage_problem)?;
         let Some(owner) = owner else { continue };
         let factors = owner.factors();
+        let methods = &app.config.selfservice.methods;
+        let keys = if methods.webauthn.enabled && methods.webauthn.passwordless { factors.webauthn_passwordless } else { 0 };
         let ways = [
             ("password", factors.password),
             ("oidc", factors.oidc),
-            ("passkey", factors.passkey),
-            ("webauthn", factors.webauthn_passwordless),
+            ("passkey", if methods.passkey.enabled { factors.passkey } else { 0 }),
+            ("webauthn", keys),
             ("code", if app.code_use().passwordless { factors.code } else { 0 }),
         ];
         let ways: Vec<_> = ways.into_iter().filter(|(_, count)| *count > 0).map(|(way, _)| way).collect();

@@ -2,7 +2,7 @@
 //! Create, replace, patch and batch read them here, and pass everything through [`shown`] on its way out.
 //! Knows the wire's forms and how an import joins what is there; rows and identifiers of traits are the writer's business.
 
-use keyward_model::{CredentialType, IdentitySnapshot, Problem, Secret, Time};
+use keyward_model::{Credential, CredentialType, IdentitySnapshot, Problem, Secret, Time};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -150,7 +150,8 @@ impl GivenCredentials {
         }
         for (kind, keys) in [(CredentialType::Webauthn, &self.webauthn), (CredentialType::Passkey, &self.passkey)] {
             if let Some(given) = given(keys.as_ref()) {
-                put(kind, self::keys(kind, given, Keys::read(before.and_then(|before| before.credential(kind)))?, now)?);
+                let before = before.and_then(|before| before.credential(kind));
+                put(kind, self::keys(kind, given, Keys::read(before)?, before, now)?);
             }
         }
         for (kind, links) in [(CredentialType::Oidc, &self.oidc), (CredentialType::Saml, &self.saml)] {
@@ -266,8 +267,16 @@ fn links(kind: CredentialType, given: &LinkConfig, stored: Option<&Value>) -> Re
 }
 
 /// Keys by their id, and for passkeys what finds them: the text of the user handle.
-fn keys(kind: CredentialType, given: &Keys, stored: Keys, now: Time) -> Result<(Value, Option<Vec<String>>), Refused> {
+/// They join `stored`; what found the keys before goes on to do so.
+fn keys(
+    kind: CredentialType,
+    given: &Keys,
+    stored: Keys,
+    before: Option<&Credential>,
+    now: Time,
+) -> Result<(Value, Option<Vec<String>>), Refused> {
     let mut all = stored;
+    all.other.extend(given.other.clone());
     if !given.user_handle.is_empty() {
         all.user_handle.clone_from(&given.user_handle);
     }
@@ -288,14 +297,21 @@ fn keys(kind: CredentialType, given: &Keys, stored: Keys, now: Time) -> Result<(
             None => all.credentials.push(key),
         }
     }
-    let identifiers = (kind == CredentialType::Passkey).then(|| vec![handle_identifier(&all.user_handle)]);
+    let identifiers = (kind == CredentialType::Passkey).then(|| {
+        let mut known = before.map(|before| before.identifiers.clone()).unwrap_or_default();
+        let handle = handle_identifier(&all.user_handle);
+        if !known.contains(&handle) {
+            known.push(handle);
+        }
+        known
+    });
     Ok((all.to_config(), identifiers))
 }
 
 /// The edit for a credential whose config a patch wrote. It is stored as it stands, so it has to be what is stored.
 pub(super) fn patched(
     kind: CredentialType,
-    config: Value,
+    mut config: Value,
     before: &IdentitySnapshot,
     now: Time,
 ) -> Result<CredentialEdit, Refused> {
@@ -309,7 +325,7 @@ pub(super) fn patched(
         }
         CredentialType::Webauthn | CredentialType::Passkey if config.as_object().is_some_and(|members| !members.is_empty()) => {
             let given: Keys = serde_json::from_value(config.clone()).map_err(malformed)?;
-            identifiers = keys(kind, &given, Keys::default(), now)?.1;
+            (config, identifiers) = keys(kind, &given, Keys::default(), before.credential(kind), now)?;
         }
         CredentialType::LookupSecret if !config["recovery_codes"].is_null() => {
             let _: Vec<LookupCode> = serde_json::from_value(config["recovery_codes"].clone()).map_err(malformed)?;

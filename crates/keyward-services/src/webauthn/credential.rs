@@ -19,6 +19,15 @@ pub(super) const BASE64URL: GeneralPurpose = GeneralPurpose::new(
 /// The most bytes of a credential id (WebAuthn Level 3, section 4).
 pub const LONGEST_KEY_ID: usize = 1_023;
 
+/// The most bytes of each part. What authenticators send is far below: an attestation of a TPM with its certificates has some
+/// 6 KiB, a signature of RSA 512 bytes.
+const LONGEST_CLIENT_DATA: usize = 4_096;
+const LONGEST_ATTESTATION: usize = 16_384;
+const LONGEST_AUTHENTICATOR_DATA: usize = 4_096;
+const LONGEST_SIGNATURE: usize = 1_024;
+/// The most members of a map.
+const MOST_MEMBERS: usize = 32;
+
 /// Why something is no answer of an authenticator. Tells which part, never what stands in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} cannot be read")]
@@ -58,6 +67,8 @@ impl fmt::Debug for Assertion {
     }
 }
 
+const ID: &str = "the id of the credential";
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Credential<R> {
@@ -74,12 +85,13 @@ impl<R> Credential<R> {
         if self.kind.as_deref().is_some_and(|kind| kind != "public-key") {
             return Err(Malformed("the type of the credential"));
         }
-        let raw_id = self.raw_id.as_deref().filter(|text| !text.is_empty()).map(|text| bytes(text, "rawId")).transpose()?;
-        let id = self.id.as_deref().filter(|text| !text.is_empty()).map(|text| bytes(text, "id")).transpose()?;
+        let raw_id =
+            self.raw_id.as_deref().filter(|text| !text.is_empty()).map(|text| bytes(text, LONGEST_KEY_ID, ID)).transpose()?;
+        let id = self.id.as_deref().filter(|text| !text.is_empty()).map(|text| bytes(text, LONGEST_KEY_ID, ID)).transpose()?;
         match (raw_id, id) {
-            (Some(raw_id), Some(id)) if raw_id != id => Err(Malformed("the id of the credential")),
-            (Some(id), _) | (None, Some(id)) if id.len() <= LONGEST_KEY_ID => Ok(id),
-            _ => Err(Malformed("the id of the credential")),
+            (Some(raw_id), Some(id)) if raw_id != id => Err(Malformed(ID)),
+            (Some(id), _) | (None, Some(id)) => Ok(id),
+            (None, None) => Err(Malformed(ID)),
         }
     }
 }
@@ -167,13 +179,13 @@ impl Attestation {
         let id = credential.key_id()?;
         let response = credential.response;
         let (client_data, client_data_json) = client_data(&response.client_data_json)?;
-        let object = bytes(&response.attestation_object, "attestationObject")?;
+        let object = bytes(&response.attestation_object, LONGEST_ATTESTATION, "attestationObject")?;
         let broken = Malformed("attestationObject");
         let AttestationObject { format, auth_data } = serde_cbor_2::from_slice(&object).map_err(|_| broken)?;
         let (data, attested) = authenticator_data(auth_data)?;
         let attested = attested.ok_or(broken)?;
         if attested.id != id {
-            return Err(Malformed("the id of the credential"));
+            return Err(Malformed(ID));
         }
         let format = format.to_owned();
         // What is unknown is kept as it is told: the browser reads it again some day (section 5.8.4).
@@ -203,15 +215,13 @@ impl Assertion {
         let key_id = credential.key_id()?;
         let response = credential.response;
         let (client_data, client_data_json) = client_data(&response.client_data_json)?;
-        let raw = bytes(&response.authenticator_data, "authenticatorData")?;
+        let raw = bytes(&response.authenticator_data, LONGEST_AUTHENTICATOR_DATA, "authenticatorData")?;
         let (data, _) = authenticator_data(&raw)?;
-        let signature = bytes(&response.signature, "signature")?;
+        let signature = bytes(&response.signature, LONGEST_SIGNATURE, "signature")?;
         // Some browsers send an empty text where others send nothing.
         let user_handle = response.user_handle.filter(|text| !text.is_empty());
-        let user_handle = user_handle.map(|text| bytes(&text, "userHandle")).transpose()?.filter(|bytes| !bytes.is_empty());
-        if user_handle.as_ref().is_some_and(|handle| handle.len() > LONGEST_USER_HANDLE) {
-            return Err(Malformed("userHandle"));
-        }
+        let user_handle = user_handle.map(|text| bytes(&text, LONGEST_USER_HANDLE, "userHandle")).transpose()?;
+        let user_handle = user_handle.filter(|bytes| !bytes.is_empty());
         Ok(Self { key_id, user_handle, client_data, client_data_json, data, authenticator_data: raw, signature })
     }
 
@@ -229,12 +239,14 @@ impl Assertion {
 /// WebAuthn Level 3, section 5.4.3.
 const LONGEST_USER_HANDLE: usize = 64;
 
-fn bytes(text: &str, what: &'static str) -> Result<Vec<u8>, Malformed> {
-    BASE64URL.decode(text).map_err(|_| Malformed(what))
+/// At most `most` bytes, looked at before anything is made of them.
+fn bytes(text: &str, most: usize, what: &'static str) -> Result<Vec<u8>, Malformed> {
+    let bytes = if text.len() <= most.div_ceil(3) * 4 { BASE64URL.decode(text).ok() } else { None };
+    bytes.filter(|bytes| bytes.len() <= most).ok_or(Malformed(what))
 }
 
 fn client_data(text: &str) -> Result<(ClientData, Vec<u8>), Malformed> {
-    let json = bytes(text, "clientDataJSON")?;
+    let json = bytes(text, LONGEST_CLIENT_DATA, "clientDataJSON")?;
     let client_data = serde_json::from_slice(&json).map_err(|_| Malformed("clientDataJSON"))?;
     Ok((client_data, json))
 }
@@ -252,7 +264,7 @@ fn authenticator_data(raw: &[u8]) -> Result<(AuthenticatorData, Option<AttestedK
         let (length, after) = after.split_first_chunk::<2>().ok_or(BROKEN)?;
         let length = usize::from(u16::from_be_bytes(*length));
         if length == 0 || length > LONGEST_KEY_ID {
-            return Err(Malformed("the id of the credential"));
+            return Err(Malformed(ID));
         }
         let (id, after) = after.split_at_checked(length).ok_or(BROKEN)?;
         let (public_key, after) = first_map(after).ok_or(Malformed("the public key"))?;
@@ -290,6 +302,9 @@ impl<'de> Deserialize<'de> for Entries {
             fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
                 let mut keys = Vec::new();
                 while let Some((key, _)) = map.next_entry::<Cbor, Cbor>()? {
+                    if keys.len() == MOST_MEMBERS {
+                        return Err(serde::de::Error::custom("too many members"));
+                    }
                     keys.push(key);
                 }
                 Ok(Entries(keys))

@@ -25,13 +25,13 @@ pub struct Key {
     #[serde(default = "no_attestation")]
     pub attestation_type: String,
     /// What the authenticator tells of itself.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub authenticator: Authenticator,
     /// What the person calls it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub display_name: String,
     /// When it was added.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added_at: Option<Time>,
     /// Whether it signs in by itself; otherwise it is a second factor.
     #[serde(default)]
@@ -51,7 +51,7 @@ pub struct Key {
 }
 
 /// What an authenticator tells of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Authenticator {
     /// Its model, 16 bytes or none.
     #[serde(default, with = "base64_text")]
@@ -62,6 +62,9 @@ pub struct Authenticator {
     /// It once counted backwards: there may be a copy of it.
     #[serde(default)]
     pub clone_warning: bool,
+    /// What else is stored about it, such as how it was attached.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// The flags of the authenticator data (WebAuthn Level 3, section 6.1).
@@ -128,7 +131,7 @@ pub fn bare_descriptor(id: &[u8]) -> Value {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Keys {
     /// In the order in which they were added.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub credentials: Vec<Key>,
     /// What authenticators remember the account by; standard base64.
     #[serde(default, with = "base64_text")]
@@ -208,6 +211,11 @@ pub fn key_text(id: &[u8]) -> String {
 /// Whether the key's id has a length that authenticators may choose.
 pub const fn is_key_id(id: &[u8]) -> bool {
     !id.is_empty() && id.len() <= LONGEST_KEY_ID
+}
+
+/// Null is as good as absent.
+fn or_default<'de, T: Default + Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 fn no_attestation() -> String {

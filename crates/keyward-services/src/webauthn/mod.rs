@@ -19,8 +19,8 @@ use webauthn_rs_core::WebauthnCore;
 use webauthn_rs_core::error::WebauthnError;
 use webauthn_rs_core::proto::{
     AttestationFormat, AuthenticationState, AuthenticatorAssertionResponseRaw, AuthenticatorAttestationResponseRaw, COSEKey,
-    Credential, ParsedAttestation, PublicKeyCredential, RegisterPublicKeyCredential, RegisteredExtensions, RegistrationState,
-    UserVerificationPolicy,
+    Credential, ParsedAttestation, ParsedAttestationData, PublicKeyCredential, RegisterPublicKeyCredential, RegisteredExtensions,
+    RegistrationState, UserVerificationPolicy,
 };
 
 pub use self::credential::{Assertion, Attestation, LONGEST_KEY_ID, Malformed};
@@ -57,7 +57,7 @@ pub enum Unproven {
     /// Flags that contradict each other, or lack what was asked for.
     #[error("the flags of the authenticator are not acceptable")]
     Flags,
-    /// An attestation was asked for, and none came.
+    /// An attestation was asked for, and none came but the key's own.
     #[error("there is no attestation")]
     Unattested,
     /// The key, its algorithm, the attestation, the relying party or the signature.
@@ -67,7 +67,8 @@ pub enum Unproven {
 
 /// Verifies a new key (WebAuthn Level 3, section 7.1). Whether it is known already is the caller's to ask.
 ///
-/// `attested`: the operator wants to know the model for sure, so a key without attestation is refused.
+/// `attested`: the operator asks for an attestation by somebody else than the key itself, so keys without one are refused. Who
+/// gave it is not asked: there are no roots to trust.
 ///
 /// # Errors
 /// Why it cannot be trusted.
@@ -76,9 +77,6 @@ pub fn verify_new(attestation: &Attestation, ceremony: &Ceremony<'_>, attested: 
     let data = attestation.data;
     if !data.has(USER_PRESENT) || (data.has(BACKUP_STATE) && !data.has(BACKUP_ELIGIBLE)) {
         return Err(Unproven::Flags);
-    }
-    if attested && attestation.format == "none" {
-        return Err(Unproven::Unattested);
     }
     let state = json!({
         "policy": ceremony.user_verification.as_str(),
@@ -103,7 +101,10 @@ pub fn verify_new(attestation: &Attestation, ceremony: &Ceremony<'_>, attested: 
         type_: "public-key".to_owned(),
         extensions: serde_json::from_value(json!({})).map_err(|_| Unproven::Signature)?,
     };
-    core.register_credential(&answer, &state, None).map_err(refused)?;
+    let verified = core.register_credential(&answer, &state, None).map_err(refused)?;
+    if attested && matches!(verified.attestation.data, ParsedAttestationData::None | ParsedAttestationData::Self_) {
+        return Err(Unproven::Unattested);
+    }
     Ok(Key {
         id: attestation.attested.id.clone(),
         public_key: attestation.attested.public_key.clone(),
@@ -112,6 +113,7 @@ pub fn verify_new(attestation: &Attestation, ceremony: &Ceremony<'_>, attested: 
             aaguid: attestation.attested.aaguid.to_vec(),
             sign_count: data.sign_count,
             clone_warning: false,
+            other: serde_json::Map::new(),
         },
         display_name: String::new(),
         added_at: Some(now.truncated_to_seconds()),

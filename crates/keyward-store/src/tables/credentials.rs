@@ -19,7 +19,10 @@ declare! { "credentials";
     PUT_IDENTIFIER = "INSERT INTO credential_identifiers (type, value, identity_id, credential_id, position) \
         VALUES ($1, $2, $3, $4, $5)";
     CLEAR_KEYS = "DELETE FROM credential_keys WHERE credential_id = $1 AND identity_id = $2";
-    PUT_KEY = "INSERT INTO credential_keys (key_id, identity_id, credential_id) VALUES ($1, $2, $3)";
+    /// A key that the same account holds in another credential, too, is known already.
+    PUT_KEY = "INSERT INTO credential_keys (key_id, identity_id, credential_id) SELECT $1, c.identity_id, c.id FROM credentials c \
+        WHERE c.id = $3 AND c.identity_id = $2 \
+        AND NOT EXISTS (SELECT 1 FROM credential_keys o WHERE o.key_id = $1 AND o.identity_id = $2)";
     TOUCH = "UPDATE credentials SET config = $1, updated_at = $2 WHERE id = $3 AND config = $4";
 }
 

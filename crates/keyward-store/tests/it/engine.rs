@@ -280,6 +280,7 @@ async fn keys_of_an_older_schema_are_found(trial: &Trial) {
         json!({ "credentials": [{ "id": "AQ==" }, { "id": "Ag==" }], "user_handle": "" }),
         json!({ "credentials": [{ "id": "Ag==" }, { "name": "no id" }] }),
         json!({ "credentials": 7 }),
+        json!({ "credentials": ["text", 7, null] }),
         json!({ "credentials": null }),
         json!({}),
     ];

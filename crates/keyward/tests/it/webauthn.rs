@@ -43,6 +43,13 @@ pub(crate) async fn add(t: &Trial, ada: &Actor) -> SoftKey {
     key
 }
 
+/// Adds a key that signs in after a name.
+pub(crate) async fn add_passwordless(t: &Trial, ada: &Actor) -> SoftKey {
+    let mut key = browser_key(t, Algorithm::Es256);
+    register(ada, &mut key, "blue key").await.saved();
+    key
+}
+
 /// Shows a key as the second step.
 pub(crate) async fn step_up(device: &Actor, key: &mut SoftKey) -> Submitted {
     let login = device.init("login", "aal=aal2").await;

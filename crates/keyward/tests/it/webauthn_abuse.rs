@@ -284,3 +284,111 @@ async fn a_removed_account_frees_its_keys(t: Trial) {
     again.submit(&flow, answer(&mut key, &flow, WAYS[0])).await.saved();
     assert!(t.snapshot(again.id().await).await.credential(CredentialType::Passkey).is_some());
 }
+
+/// Nobody piles up keys without end.
+#[flow_test(config = both())]
+async fn an_account_has_room_for_a_hundred_keys(t: Trial) {
+    let keys: Vec<_> = (0..100_u8)
+        .map(|number| json!({ "id": STANDARD.encode([number; 16]), "public_key": "AAECAw==", "is_passwordless": true }))
+        .collect();
+    let config = json!({ "credentials": keys, "user_handle": STANDARD.encode("handle") });
+    let credentials = json!({ "password": { "config": { "password": PASSWORD } }, "passkey": { "config": config } });
+    let body = json!({ "schema_id": "person", "traits": { "email": EMAIL }, "credentials": credentials });
+    t.admin().create(&body).await;
+    let ada = t.signed_in(EMAIL).await;
+    let flow = ada.init("settings", "").await;
+    let mut key = browser_key(&t, Algorithm::Es256);
+    assert_eq!(ada.submit(&flow, answer(&mut key, &flow, WAYS[0])).await.form().messages(), [4_000_001]);
+    let saved = ada.submit(&flow, json!({ "passkey_remove": keyward_model::hex(&[7; 16]) })).await.saved();
+    ada.submit(&saved, answer(&mut key, &saved, WAYS[0])).await.saved();
+}
+
+/// A schema that forgot what keys belong to takes nobody's keys hostage.
+#[flow_test(config = both())]
+async fn keys_can_be_named_and_removed_under_another_schema(t: Trial) {
+    let ada = t.signed_up(EMAIL).await;
+    let first = crate::webauthn::add(&t, &ada).await;
+    crate::webauthn::add(&t, &ada).await;
+    let schema = json!({
+        "$id": "https://schemas.invalid/person.json", "type": "object",
+        "properties": { "traits": { "type": "object", "properties": {
+            "email": {
+                "type": "string", "format": "email",
+                "ory.sh/kratos": { "credentials": { "password": { "identifier": true } } },
+            },
+        } } },
+    });
+    t.reconfigure(&json!({ "identity": { "schemas": [{ "id": "person", "url": keyward_testkit::schema_url(&schema) }] } }));
+    let flow = ada.init("settings", "").await;
+    let id = keyward_model::hex(&first.id);
+    let saved = ada.submit(&flow, json!({ "webauthn_rename": id, "webauthn_register_displayname": "x" })).await.saved();
+    ada.submit(&saved, json!({ "webauthn_remove": id })).await.saved();
+}
+
+fn passwordless(mitigate: bool) -> Value {
+    let mut config = both();
+    config["selfservice"]["methods"]["webauthn"]["config"] = json!({ "passwordless": true });
+    config["security"] = json!({ "account_enumeration": { "mitigate": mitigate } });
+    config
+}
+
+/// Shows a key of nobody after a name, until somebody has to wait; gives the number of tries.
+async fn tries_until_told_to_wait(t: &Trial, email: &str) -> usize {
+    let eve = t.person();
+    let login = eve.init("login", "").await;
+    eve.submit(&login, json!({ "method": "webauthn", "identifier": email })).await;
+    let asked = eve.refetch(&login).await;
+    let mut key = browser_key(t, Algorithm::Es256);
+    let sent = key.get(&options(&asked, "webauthn_login_trigger")).text(&key);
+    let fields = json!({ "method": "webauthn", "identifier": email, "webauthn_login": sent });
+    for tried in 0..20 {
+        let submitted = eve.submit(&asked, fields.clone()).await;
+        let told = submitted.reply.status == 429 || eve.refetch(&asked).await.messages() == [7_900_001];
+        if told {
+            return tried;
+        }
+    }
+    panic!("nobody was told to wait");
+}
+
+/// Waiting tells nobody who has an account.
+#[flow_test(config = passwordless(true))]
+async fn unknown_names_wait_like_known_ones(t: Trial) {
+    let ada = t.signed_up(EMAIL).await;
+    crate::webauthn::add_passwordless(&t, &ada).await;
+    assert_eq!(tries_until_told_to_wait(&t, EMAIL).await, tries_until_told_to_wait(&t, "nobody@example.org").await);
+}
+
+/// Whoever knows a name keeps nobody from their second step.
+#[flow_test(config = both())]
+async fn outsiders_block_no_second_step(t: Trial) {
+    let ada = t.signed_up(EMAIL).await;
+    let mut key = crate::webauthn::add(&t, &ada).await;
+    t.reconfigure(&passwordless(true));
+    tries_until_told_to_wait(&t, EMAIL).await;
+    let phone = first_step(&t, EMAIL).await;
+    step_up(&phone, &mut key).await.done();
+}
+
+/// What operators add or change leaves the passkeys that are there a way in.
+#[database_test(config = both())]
+async fn imported_handles_join_those_that_are_there(t: Trial) {
+    let ada = t.signed_up(EMAIL).await;
+    let mut own = crate::passkey::add(&t, &ada).await;
+    let mut imported = browser_key(&t, Algorithm::Rs256);
+    imported.user_handle = b"another".to_vec();
+    // Without the flag that says what a passkey is anyway.
+    let patch = json!([{
+        "op": "add", "path": "/credentials/passkey/config/credentials/-",
+        "value": { "id": STANDARD.encode(&imported.id), "public_key": STANDARD.encode(imported.cose()) },
+    }, {
+        "op": "replace", "path": "/credentials/passkey/config/user_handle", "value": STANDARD.encode("another"),
+    }]);
+    let path = format!("/admin/identities/{}", ada.id().await);
+    t.admin().call("PATCH", &path).json(&patch).await.expect(200);
+    for key in [&mut own, &mut imported] {
+        let (device, submitted) = sign_in(&t, key).await;
+        submitted.done();
+        assert_eq!(device.id().await, ada.id().await);
+    }
+}
