@@ -395,8 +395,8 @@ fn credentials(
         let by_traits = matches!(kind, CredentialType::Password | CredentialType::Webauthn);
         // Keys that are there may be named and removed, also after the schema forgot what they belong to.
         let keys = |config: &Value| config["credentials"].as_array().map_or(0, Vec::len);
-        let adds =
-            |draft: &Draft| kind == CredentialType::Password || keys(&draft.config) > old.map_or(0, |old| keys(&old.config));
+        let known = old.map_or(0, |old| keys(&old.config));
+        let adds = |draft: &Draft| kind == CredentialType::Password || known == 0 || keys(&draft.config) > known;
         if is_put && by_traits && draft.as_ref().is_none_or(|draft| draft.identifiers.is_empty() && adds(draft)) {
             return Err(FormErrors::global(Message::plain(4_000_009)));
         }

@@ -7,8 +7,8 @@ use axum::Router;
 use axum::extract::Extension;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use http::StatusCode;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use http::{HeaderMap, StatusCode};
 use keyward_config::Methods;
 use keyward_selfservice::webauthn_script;
 use serde_json::json;
@@ -87,10 +87,10 @@ fn related(methods: &Methods) -> Option<Vec<&str>> {
 
 /// The script. Pages of every origin load it with its hash, so it is readable for all; it changes only with this program, and the
 /// browser asks whether it did.
-async fn webauthn_js(Extension(_): Called, headers: HeaderMap) -> Response {
+async fn webauthn_js(Extension(caller): Called) -> Response {
     let tag = format!("\"{}\"", webauthn_script::integrity());
     let common = [(CACHE_CONTROL, "public, no-cache"), (ACCESS_CONTROL_ALLOW_ORIGIN, "*"), (ETAG, tag.as_str())];
-    if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+    if caller.headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         return (StatusCode::NOT_MODIFIED, common).into_response();
     }
     ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], common, webauthn_script::SOURCE).into_response()

@@ -21,7 +21,7 @@ declare! { "credentials";
     CLEAR_KEYS = "DELETE FROM credential_keys WHERE credential_id = $1 AND identity_id = $2";
     /// A key that the same account holds in another credential, too, is known already.
     PUT_KEY = "INSERT INTO credential_keys (key_id, identity_id, credential_id) SELECT $1, c.identity_id, c.id FROM credentials c \
-        WHERE c.id = $3 AND c.identity_id = $2 \
+        WHERE c.identity_id = $2 AND c.id = $3 \
         AND NOT EXISTS (SELECT 1 FROM credential_keys o WHERE o.key_id = $1 AND o.identity_id = $2)";
     TOUCH = "UPDATE credentials SET config = $1, updated_at = $2 WHERE id = $3 AND config = $4";
 }
