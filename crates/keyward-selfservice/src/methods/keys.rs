@@ -3,8 +3,11 @@
 //! Which ceremony it is, and which fields and messages it has, they say themselves.
 
 use keyward_config::RelyingParty;
-use keyward_model::{Attributes, AuthMethod, CredentialType, FormErrors, Group, IdentitySnapshot, Message, Meta, Node, Script};
+use keyward_model::{
+    Attributes, AuthMethod, CredentialType, FormErrors, Group, IdentitySnapshot, Message, Meta, Node, Operation, Script,
+};
 use keyward_services::audit::{Event, EventKind};
+use keyward_services::derive::{CredentialEdit, IdentityEdit};
 use keyward_services::payload::Payload;
 use keyward_services::webauthn::{
     Assertion, Attestation, Ceremony, Challenge, Key, Keys, Unproven, handle_identifier, key_text, verify_new, verify_use,
@@ -14,8 +17,11 @@ use keyward_store::Batch;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{LoginContext, Proven, Refusal};
+use super::{Change, LoginContext, Proposal, Proven, Refusal, SettingsContext, SettingsStep, Step};
 use crate::webauthn_script;
+
+/// Why a key is refused that this account or another one has.
+pub(crate) const REGISTERED_ALREADY: &str = "This key is registered already.";
 
 /// The most keys of one kind that an account may have.
 const MOST_KEYS: usize = 100;
@@ -158,8 +164,45 @@ pub(super) fn room(keys: &Keys) -> Result<(), FormErrors> {
     Err(FormErrors::global(Message::reason(reason)))
 }
 
+/// Gives a key another name.
+pub(super) struct Rename {
+    /// The credential that holds the key.
+    pub(super) kind: CredentialType,
+    /// The key's id as it was sent.
+    pub(super) id: String,
+    pub(super) name: String,
+    /// What the audit log says of it.
+    pub(super) done: EventKind,
+}
+
+impl SettingsStep for Rename {
+    fn operation(&self) -> Operation {
+        Operation::RenameFactor
+    }
+
+    fn propose<'a>(&'a self, context: &'a SettingsContext<'a>) -> Step<'a, Result<Proposal, Refusal>> {
+        Box::pin(async {
+            let keys = Keys::read(context.identity.credential(self.kind))?;
+            let id = named(&keys, &self.id)?.id.clone();
+            let event = Event::done(self.done).detail("key", keyward_model::hex(&id));
+            let edit = put(self.kind, &keys.renamed(&id, &self.name), None);
+            Ok(Change { events: vec![event], ..Change::of(only(edit)) }.into())
+        })
+    }
+}
+
+/// Writes the list of keys; `None` keeps the identifiers that the credential has.
+pub(super) fn put(kind: CredentialType, keys: &Keys, identifiers: Option<Vec<String>>) -> CredentialEdit {
+    CredentialEdit::Put { kind, config: keys.to_config(), identifiers }
+}
+
+/// An edit that changes one credential and nothing else.
+pub(super) fn only(edit: CredentialEdit) -> IdentityEdit {
+    IdentityEdit { credentials: vec![edit], ..IdentityEdit::default() }
+}
+
 fn already_registered(field: &'static str) -> FormErrors {
-    FormErrors::at(field, Message::reason("This key is registered already."))
+    FormErrors::at(field, Message::reason(REGISTERED_ALREADY))
 }
 
 /// The key that a submit names, to remove or rename it.

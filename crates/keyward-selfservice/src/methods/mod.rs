@@ -11,6 +11,7 @@ mod second_factor;
 pub mod totp;
 pub mod webauthn;
 
+pub(crate) use keys::REGISTERED_ALREADY;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -95,7 +96,7 @@ pub trait SettingsMethod: Sync {
     fn remember(&self, _context: &SettingsContext<'_>) -> Option<Value> {
         None
     }
-    /// What it shows. Pure: called at every read.
+    /// What it shows. Changes nothing: called at every read.
     fn nodes(&self, context: &SettingsContext<'_>) -> Vec<Node>;
     /// Reads the submit.
     ///

@@ -17,7 +17,7 @@ use keyward_services::webauthn::{
 use keyward_services::{App, storage_problem};
 use serde_json::{Value, json};
 
-use super::keys::{self, Asked, Use, brings};
+use super::keys::{self, Asked, Rename, Use, brings, only};
 use super::{
     Applicant, Change, LoginContext, LoginMethod, LoginProposal, Proposal, Refusal, RegistrationContext, RegistrationMethod,
     SettingsContext, SettingsMethod, SettingsStep, Step, identifier_field,
@@ -97,7 +97,12 @@ impl SettingsMethod for Passkey {
             if name.is_empty() {
                 return Err(FormErrors::at(NAME, Message::missing(NAME)));
             }
-            return Ok(Box::new(Rename { id: id.to_owned(), name }));
+            return Ok(Box::new(Rename {
+                kind: CredentialType::Passkey,
+                id: id.to_owned(),
+                name,
+                done: EventKind::PasskeyRenamed,
+            }));
         }
         let sent = match body.string(REGISTER)? {
             Some(sent) => Some(sent),
@@ -137,7 +142,7 @@ impl SettingsStep for Register {
             keys.user_handle = pending.handle.into_bytes();
             let event = Event::done(EventKind::PasskeyAdded).detail("key", new.hex_id());
             keys.credentials.push(new);
-            let change = Change::of(put(&keys, Some(identifiers)));
+            let change = Change::of(only(put(&keys, Some(identifiers))));
             Ok(Change { proofs: vec![proof(now)], events: vec![event], ..change }.into())
         })
     }
@@ -164,29 +169,9 @@ impl SettingsStep for Remove {
             let event = Event::done(EventKind::PasskeyRemoved).detail("key", key.hex_id());
             let edit = match keys.without(&key.id) {
                 Some(rest) => put(&rest, None),
-                None => drop_all(),
+                None => CredentialEdit::Drop(CredentialType::Passkey),
             };
-            Ok(Change { events: vec![event], ..Change::of(edit) }.into())
-        })
-    }
-}
-
-struct Rename {
-    id: String,
-    name: String,
-}
-
-impl SettingsStep for Rename {
-    fn operation(&self) -> Operation {
-        Operation::RenameFactor
-    }
-
-    fn propose<'a>(&'a self, context: &'a SettingsContext<'a>) -> Step<'a, Result<Proposal, Refusal>> {
-        Box::pin(async {
-            let keys = Keys::read(context.identity.credential(CredentialType::Passkey))?;
-            let id = keys::named(&keys, &self.id)?.id.clone();
-            let event = Event::done(EventKind::PasskeyRenamed).detail("key", keyward_model::hex(&id));
-            Ok(Change { events: vec![event], ..Change::of(put(&keys.renamed(&id, &self.name), None)) }.into())
+            Ok(Change { events: vec![event], ..Change::of(only(edit)) }.into())
         })
     }
 }
@@ -370,7 +355,7 @@ impl RegistrationMethod for Passkey {
                 user_handle: pending.handle.into_bytes(),
                 ..Keys::default()
             };
-            let edit = IdentityEdit { traits: Some(traits), ..put(&keys, Some(identifiers)) };
+            let edit = IdentityEdit { traits: Some(traits), ..only(put(&keys, Some(identifiers))) };
             Ok(Applicant { edit, proof: proof(now) })
         })
     }
@@ -434,14 +419,8 @@ fn display_name(context: &SettingsContext<'_>) -> Option<String> {
     context.schema.passkey_display_name(&context.identity.identity.traits)
 }
 
-fn put(keys: &Keys, identifiers: Option<Vec<String>>) -> IdentityEdit {
-    let kind = CredentialType::Passkey;
-    let credentials = vec![CredentialEdit::Put { kind, config: keys.to_config(), identifiers }];
-    IdentityEdit { credentials, ..IdentityEdit::default() }
-}
-
-fn drop_all() -> IdentityEdit {
-    IdentityEdit { credentials: vec![CredentialEdit::Drop(CredentialType::Passkey)], ..IdentityEdit::default() }
+fn put(keys: &Keys, identifiers: Option<Vec<String>>) -> CredentialEdit {
+    keys::put(CredentialType::Passkey, keys, identifiers)
 }
 
 const fn proof(completed_at: keyward_model::Time) -> AuthMethod {

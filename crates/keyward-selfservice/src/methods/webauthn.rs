@@ -16,7 +16,7 @@ use keyward_services::webauthn::{Ceremony, Challenge, Creation, Key, Keys, UserE
 use keyward_services::{App, attempts};
 use serde_json::{Value, json};
 
-use super::keys::{self, Asked, Use, brings};
+use super::keys::{self, Asked, Rename, Use, brings, only};
 use super::{
     Applicant, Change, LoginContext, LoginMethod, LoginProposal, Next, Proposal, Refusal, RegistrationContext,
     RegistrationMethod, SettingsContext, SettingsMethod, SettingsStep, Step, find_by_identifier, identifier_field, second_factor,
@@ -101,7 +101,7 @@ impl SettingsMethod for Webauthn {
         }
         let id = body.string(RENAME)?.ok_or_else(|| FormErrors::global(Message::plain(4_010_004)))?;
         let name = required_name(body)?;
-        Ok(Box::new(Rename { id: id.to_owned(), name }))
+        Ok(Box::new(Rename { kind: CredentialType::Webauthn, id: id.to_owned(), name, done: EventKind::WebauthnRenamed }))
     }
 
     fn echo(&self, _context: &SettingsContext<'_>, body: &Payload) -> Vec<(String, Value)> {
@@ -136,7 +136,7 @@ impl SettingsStep for Register {
             }
             let event = Event::done(EventKind::WebauthnAdded).detail("key", new.hex_id());
             keys.credentials.push(new);
-            let change = Change::of(put(&keys));
+            let change = Change::of(only(put(&keys)));
             Ok(Change { proofs: vec![proof(is_passwordless, now)], events: vec![event], ..change }.into())
         })
     }
@@ -162,7 +162,7 @@ impl SettingsStep for Remove {
             }
             let mut events = vec![Event::done(EventKind::WebauthnRemoved).detail("key", key.hex_id())];
             let mut credentials = vec![match keys.without(&key.id) {
-                Some(rest) => put_edit(&rest),
+                Some(rest) => put(&rest),
                 None => CredentialEdit::Drop(CredentialType::Webauthn),
             }];
             let factors = identity.factors();
@@ -173,26 +173,6 @@ impl SettingsStep for Remove {
                 events.push(Event::done(EventKind::LookupCodesRemoved).detail("issued_with", "totp"));
             }
             Ok(Change { events, ..Change::of(IdentityEdit { credentials, ..IdentityEdit::default() }) }.into())
-        })
-    }
-}
-
-struct Rename {
-    id: String,
-    name: String,
-}
-
-impl SettingsStep for Rename {
-    fn operation(&self) -> Operation {
-        Operation::RenameFactor
-    }
-
-    fn propose<'a>(&'a self, context: &'a SettingsContext<'a>) -> Step<'a, Result<Proposal, Refusal>> {
-        Box::pin(async {
-            let keys = Keys::read(context.identity.credential(CredentialType::Webauthn))?;
-            let id = keys::named(&keys, &self.id)?.id.clone();
-            let event = Event::done(EventKind::WebauthnRenamed).detail("key", keyward_model::hex(&id));
-            Ok(Change { events: vec![event], ..Change::of(put(&keys.renamed(&id, &self.name))) }.into())
         })
     }
 }
@@ -382,7 +362,7 @@ impl RegistrationMethod for Webauthn {
             let new = keys::new_key(app, REGISTER, sent, &ceremony(app, &challenge), false, now).await?;
             let new = Key { display_name: keys::name(body, NAME)?, is_passwordless: true, ..new };
             let keys = Keys { credentials: vec![new], user_handle, ..Keys::default() };
-            let edit = IdentityEdit { traits: Some(traits), ..put(&keys) };
+            let edit = IdentityEdit { traits: Some(traits), ..only(put(&keys)) };
             Ok(Applicant { edit, proof: proof(true, now) })
         })
     }
@@ -451,12 +431,8 @@ fn required_name(body: &Payload) -> Result<String, FormErrors> {
     if name.is_empty() { Err(FormErrors::at(NAME, Message::missing(NAME))) } else { Ok(name) }
 }
 
-fn put(keys: &Keys) -> IdentityEdit {
-    IdentityEdit { credentials: vec![put_edit(keys)], ..IdentityEdit::default() }
-}
-
-fn put_edit(keys: &Keys) -> CredentialEdit {
-    CredentialEdit::Put { kind: CredentialType::Webauthn, config: keys.to_config(), identifiers: None }
+fn put(keys: &Keys) -> CredentialEdit {
+    keys::put(CredentialType::Webauthn, keys, None)
 }
 
 const fn proof(is_first: bool, completed_at: Time) -> AuthMethod {

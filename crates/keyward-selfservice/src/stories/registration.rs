@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::{login, new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, store_form, ui};
 use crate::gate;
-use crate::methods::{REGISTRATION, Refusal, RegistrationContext, RegistrationMethod, TRAITS, echo_traits};
+use crate::methods::{REGISTERED_ALREADY, REGISTRATION, Refusal, RegistrationContext, RegistrationMethod, TRAITS, echo_traits};
 use crate::outcome::{IssuedSession, Outcome, Registered, RegistrationOutcome};
 use crate::view::RegistrationView;
 use crate::visit::{Submitted, Visit};
@@ -170,7 +170,7 @@ async fn apply(
     match app.store.commit(batch).await {
         Ok(()) => {}
         Err(StoreError::Unique(UniqueConflict::Key)) => {
-            return Err(FormErrors::global(Message::reason("This key is registered already.")).into());
+            return Err(FormErrors::global(Message::reason(REGISTERED_ALREADY)).into());
         }
         Err(StoreError::Unique(_)) => return Err(FormErrors::global(taken(app, schema, &identity.identity.traits).await?).into()),
         // Two submits of one flow: the first one made the account.

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 
 use super::{new_flow, note, redirect, replace_expired, return_to, store_form, ui};
 use crate::gate::{self, Admission};
-use crate::methods::{Change, Proposal, Refusal, SETTINGS, SettingsContext, SettingsMethod, ShowOnce};
+use crate::methods::{Change, Proposal, REGISTERED_ALREADY, Refusal, SETTINGS, SettingsContext, SettingsMethod, ShowOnce};
 use crate::outcome::{Outcome, Saved, SettingsOutcome};
 use crate::view::SettingsView;
 use crate::visit::{Submitted, Visit};
@@ -319,7 +319,7 @@ async fn commit(
                 return Err(gate::refresh_again(app, active, flow).into());
             }
             Err(StoreError::Unique(UniqueConflict::Key)) => {
-                return Err(FormErrors::global(Message::reason("This key is registered already.")).into());
+                return Err(FormErrors::global(Message::reason(REGISTERED_ALREADY)).into());
             }
             Err(StoreError::Unique(_)) => return Err(FormErrors::global(Message::plain(4_000_007)).into()),
             Err(error) => return Err(storage_problem(error).into()),

@@ -273,7 +273,7 @@ async fn imported_keys_are_unique(t: Trial) {
     t.admin().call("POST", "/admin/identities").json(&body).await.expect(400);
 }
 
-/// The keys of accounts from before this table are found as well.
+/// A key that an account held belongs to nobody once the account is removed.
 #[database_test(config = both())]
 async fn a_removed_account_frees_its_keys(t: Trial) {
     let ada = t.signed_up(EMAIL).await;

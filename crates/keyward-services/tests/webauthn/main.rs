@@ -1,8 +1,7 @@
 //! Answers of authenticators that are bent in one place each: whatever the algorithm, none of them proves anything.
 //! What is right next to them is accepted, so that a refusal means the bent place and not the whole.
 
-#[path = "../../../fuzz/src/webauthn.rs"]
-mod fuzz;
+mod corpus;
 
 use std::fmt::Debug;
 
@@ -13,9 +12,7 @@ use keyward_model::Time;
 use keyward_services::webauthn::{
     Assertion, Attestation, Ceremony, Challenge, Flags, Key, Keys, LONGEST_KEY_ID, Unproven, Used, verify_new, verify_use,
 };
-use keyward_testkit::authenticator::{
-    self as soft, AT, Algorithm, AuthenticatorData, BE, BS, Creation, ED, SoftKey, UP, UV, Use, encode, sha256,
-};
+use keyward_testkit::authenticator::{self as soft, AT, Algorithm, BE, BS, Creation, ED, SoftKey, UP, UV, Use, encode, sha256};
 use serde_json::{Value, json};
 
 const ORIGIN: &str = "https://login.example.org";
@@ -547,67 +544,5 @@ fn broken_stored_keys_prove_nothing() {
     for public_key in [vec![], vec![0xa0], vec![0xff; 40], other, [key.cose(), vec![0]].concat()] {
         let broken = Key { public_key, ..stored.clone() };
         refused("a broken key", Algorithm::Es256, judge_use(&sent, &broken, UserVerification::Preferred));
-    }
-    let data = AuthenticatorData { rp_id_hash: sha256(RP.as_bytes()), flags: UP, sign_count: 0, attested: None, rest: vec![] };
-    assert_eq!(data.encode().len(), 37);
-}
-
-/// Inputs as the fuzz target takes them, good ones to begin with.
-fn seeds() -> Vec<Vec<u8>> {
-    let mut seeds = Vec::new();
-    let input = |kind: u8, client_data: &Value, rest: &[u8]| {
-        let client_data = client_data.to_string();
-        let length = u16::try_from(client_data.len()).expect("short client data");
-        [&[kind][..], &length.to_be_bytes(), client_data.as_bytes(), rest].concat()
-    };
-    for algorithm in Algorithm::ALL {
-        let mut key = SoftKey::new(algorithm, fuzz::ORIGIN);
-        key.id = fuzz::ID.to_vec();
-        let good = key.create(&options(&fuzz::CHALLENGE));
-        for one in [good.clone(), good.attested_by(&key)] {
-            seeds.push(input(0, &one.client_data, &one.object()));
-        }
-        let one = key.get(&options(&fuzz::CHALLENGE));
-        let (data, cose) = (one.data.encode(), key.cose());
-        let signature = key.sign(&signed(&one));
-        let extra = u8::try_from(data.len() - 37).expect("nothing behind the count");
-        let length = u16::try_from(cose.len()).expect("a short key").to_be_bytes();
-        seeds.push(input(1, &one.client_data, &[&[extra][..], &length, &data, &cose, &signature].concat()));
-    }
-    seeds
-}
-
-/// What the fuzz target found worth keeping, the good inputs, and the good ones bent at random: nothing panics.
-#[test]
-fn the_corpus_of_the_fuzz_target_is_harmless() {
-    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/webauthn");
-    let kept: Vec<_> = std::fs::read_dir(corpus).expect("the corpus").map(|entry| entry.expect("an entry").path()).collect();
-    assert!(kept.len() >= 9, "only {} inputs in the corpus", kept.len());
-    for path in kept {
-        fuzz::judge(&std::fs::read(path).expect("an input"));
-    }
-    // A small generator of numbers (xorshift), so that every run is the same.
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut draw = |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % u64::try_from(below.max(1)).expect("a number")).expect("below it")
-    };
-    for seed in seeds() {
-        fuzz::judge(&seed);
-        for _ in 0..2_000 {
-            let mut bent = seed.clone();
-            for _ in 0..=draw(4) {
-                let place = draw(bent.len());
-                match draw(4) {
-                    0 => bent[place] = u8::try_from(draw(256)).expect("a byte"),
-                    1 => bent[place] ^= 1 << draw(8),
-                    2 => bent.truncate(place.max(4)),
-                    _ => bent.insert(place, [0x9f, 0xbf, 0x7f, 0x5f, 0xff, 0x1b, 0xfb, 0xc0][draw(8)]),
-                }
-            }
-            fuzz::judge(&bent);
-        }
     }
 }
