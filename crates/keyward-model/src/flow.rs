@@ -112,6 +112,14 @@ pub struct Login;
 #[derive(Clone, Copy, Debug)]
 pub struct Registration;
 
+/// Getting back into an account.
+#[derive(Clone, Copy, Debug)]
+pub struct Recovery;
+
+/// Confirming an address.
+#[derive(Clone, Copy, Debug)]
+pub struct Verification;
+
 impl Kind for Settings {
     const NAME: &'static str = "settings";
     const EXPIRED: u32 = 4_050_001;
@@ -133,6 +141,20 @@ impl Kind for Registration {
     type Extra = RegistrationExtra;
 }
 
+impl Kind for Recovery {
+    const NAME: &'static str = "recovery";
+    const EXPIRED: u32 = 4_060_005;
+    type State = EntryState;
+    type Extra = MailedExtra;
+}
+
+impl Kind for Verification {
+    const NAME: &'static str = "verification";
+    const EXPIRED: u32 = 4_070_005;
+    type State = EntryState;
+    type Extra = MailedExtra;
+}
+
 /// How far a settings flow has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -143,13 +165,13 @@ pub enum SettingsState {
     Success,
 }
 
-/// How far a login or registration flow has come.
+/// How far a flow other than settings has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryState {
     /// Waiting for a method.
     ChooseMethod,
-    /// A code is on its way.
+    /// A code or link is on its way.
     SentEmail,
     /// Done.
     PassedChallenge,
@@ -222,6 +244,22 @@ pub struct RegistrationExtra {
     pub browser: Option<String>,
 }
 
+/// What a recovery or verification flow remembers beside its form. Addresses and codes are not among it: they stand sealed in
+/// [`Memory`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailedExtra {
+    /// The method in use, `code` or `link`; on the wire as `active`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<String>,
+    /// The CSRF cookie of the browser that opened the flow, hashed: another browser may not read it. Flows that an operator or
+    /// another flow made belong to no browser yet, see `unbound`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser: Option<String>,
+    /// No browser opened this flow, so any may read it: an operator made it, or it waits behind a mailed link.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unbound: bool,
+}
+
 /// What the client does next (`continue_with` on the wire).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
@@ -236,4 +274,32 @@ pub enum ContinueWith {
         /// The session token.
         ory_session_token: String,
     },
+    /// Confirm an address.
+    ShowVerificationUi {
+        /// The flow that waits.
+        flow: WaitingFlow,
+    },
+    /// Change the account.
+    ShowSettingsUi {
+        /// The flow that waits.
+        flow: WaitingFlow,
+    },
+    /// Get back into the account.
+    ShowRecoveryUi {
+        /// The flow that waits.
+        flow: WaitingFlow,
+    },
+}
+
+/// A flow that the client goes on with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WaitingFlow {
+    /// Its id.
+    pub id: FlowId,
+    /// The address that is to be confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verifiable_address: Option<String>,
+    /// Its page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }

@@ -53,6 +53,12 @@ ids! {
     ContainerId,
     /// One admission of a submit after a re-login.
     GrantId,
+    /// A mailed or texted code.
+    CodeId,
+    /// A message in the outbox.
+    MessageId,
+    /// One try to deliver a message.
+    DispatchId,
     /// A stored error that the error page fetches.
     ErrorId,
     /// A row of the audit log.

@@ -23,12 +23,15 @@ pub use chance::{Clock, Random};
 pub use demand::{Demand, Operation, RequiredAal, SettingsRules, demand, flow_admits};
 pub use factors::{Aal, AuthMethod, CodeUse, CredentialType, Factors, Proof, session_aal};
 pub use flow::{
-    ContinueWith, EntryState, Flow, FlowOrigin, FlowType, Kind, Login, LoginExtra, Memory, Owner, Registration,
-    RegistrationExtra, Settings, SettingsExtra, SettingsState,
+    ContinueWith, EntryState, Flow, FlowOrigin, FlowType, Kind, Login, LoginExtra, MailedExtra, Memory, Owner, Recovery,
+    Registration, RegistrationExtra, Settings, SettingsExtra, SettingsState, Verification, WaitingFlow,
 };
 pub use form::{Field, Form, FormError, FormErrors};
 pub use hex::hex;
-pub use id::{AddressId, ContainerId, CredentialId, DeviceId, ErrorId, EventId, FlowId, GrantId, IdentityId, SessionId};
+pub use id::{
+    AddressId, CodeId, ContainerId, CredentialId, DeviceId, DispatchId, ErrorId, EventId, FlowId, GrantId, IdentityId, MessageId,
+    SessionId,
+};
 pub use identifier::{IdentifierKind, canonical_identifier, is_email_address, login_candidates, trim_identifier};
 pub use identity::{
     AddressStatus, Audience, Credential, Identity, IdentitySnapshot, IdentityState, RecoveryAddress, VerifiableAddress, Via,

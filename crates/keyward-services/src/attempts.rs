@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use keyward_model::{IdentityId, Problem, Time};
+use keyward_model::{IdentityId, Problem, Span, Time};
 use keyward_store::{AttemptLimits, Batch};
 use serde_json::{Value, json};
 
@@ -15,7 +15,15 @@ use crate::{App, storage_problem};
 
 /// The authenticators whose attempts are counted, in the wire's words. Keys that sign in after a name are counted apart from those
 /// that are shown inside a session, so that outsiders keep nobody from their second step.
-pub const AUTHENTICATORS: [&str; 6] = ["password", "totp", "passkey", "webauthn", "webauthn_passwordless", "lookup_secret"];
+pub const AUTHENTICATORS: [&str; 7] =
+    ["password", "code", "totp", "passkey", "webauthn", "webauthn_passwordless", "lookup_secret"];
+
+/// Messages to an address count like guesses, under the address and with limits of their own.
+pub(crate) const MESSAGE: &str = "message";
+
+/// A few messages in a row are sent at once; then the wait doubles from five minutes to an hour. A right code forgets them.
+const MESSAGES: AttemptLimits =
+    AttemptLimits { free: 5, first_wait: Span::minutes(5), longest_wait: Span::hours(1), hard_stop: i64::MAX };
 
 /// Whose attempts are counted.
 #[derive(Clone, Copy, Debug)]
@@ -69,11 +77,15 @@ pub async fn reserve(
         }
         None => None,
     };
-    let limits = AttemptLimits {
-        free: rules.free,
-        first_wait: rules.first_wait,
-        longest_wait: rules.longest_wait,
-        hard_stop: rules.hard_stop,
+    let limits = if authenticator == MESSAGE {
+        MESSAGES
+    } else {
+        AttemptLimits {
+            free: rules.free,
+            first_wait: rules.first_wait,
+            longest_wait: rules.longest_wait,
+            hard_stop: rules.hard_stop,
+        }
     };
     let lane = lane.bytes();
     let counted = app.store.reserve_attempt(&subject, &lane, now, limits).await.map_err(storage_problem)?;
@@ -82,9 +94,9 @@ pub async fn reserve(
     }
     let failures = app.store.find_failures(&subject, &lane).await.map_err(storage_problem)?;
     Err(told(failures.map_or(0, |failures| {
-        if failures.count >= rules.hard_stop {
+        if failures.count >= limits.hard_stop {
             // Waiting does not help before the row is purged; the person has to find another way, or an operator.
-            rules.longest_wait.as_seconds()
+            limits.longest_wait.as_seconds()
         } else {
             failures.blocked_until.since(now).as_seconds()
         }

@@ -7,6 +7,7 @@ pub mod app;
 pub mod attempts;
 pub mod audit;
 pub mod breach;
+pub mod codes;
 mod common_passwords;
 pub mod continuity;
 pub mod csrf;

@@ -22,6 +22,7 @@ pub use sql::{Param, Params, Sql, statements};
 pub use store::{Database, Store};
 pub use tables::attempts::{AttemptLimits, Failures, LaneFailures};
 pub use tables::audit::AuditEvent;
+pub use tables::codes::CodeRow;
 pub use tables::continuity::ContainerRow;
 pub use tables::errors::ErrorRow;
 pub use tables::flows::FlowRow;

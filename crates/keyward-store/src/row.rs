@@ -3,7 +3,8 @@
 //! A value of the wrong kind is an error that names statement and column, never a panic.
 
 use keyward_model::{
-    AddressId, ContainerId, CredentialId, DeviceId, ErrorId, EventId, FlowId, GrantId, IdentityId, SessionId, Time,
+    AddressId, CodeId, ContainerId, CredentialId, DeviceId, DispatchId, ErrorId, EventId, FlowId, GrantId, IdentityId, MessageId,
+    SessionId, Time,
 };
 use serde::de::DeserializeOwned;
 use tokio_postgres::types::{FromSql, Type};
@@ -182,7 +183,21 @@ macro_rules! readable_ids {
     )+};
 }
 
-readable_ids!(IdentityId, SessionId, FlowId, CredentialId, AddressId, DeviceId, ContainerId, GrantId, ErrorId, EventId);
+readable_ids!(
+    IdentityId,
+    SessionId,
+    FlowId,
+    CredentialId,
+    AddressId,
+    DeviceId,
+    ContainerId,
+    GrantId,
+    CodeId,
+    MessageId,
+    DispatchId,
+    ErrorId,
+    EventId
+);
 
 impl<'r, T: FromValue<'r>> FromValue<'r> for Option<T> {
     const KIND: &'static str = T::KIND;

@@ -5,7 +5,8 @@
 use std::fmt;
 
 use keyward_model::{
-    AddressId, ContainerId, CredentialId, DeviceId, ErrorId, EventId, FlowId, GrantId, IdentityId, SessionId, Time,
+    AddressId, CodeId, ContainerId, CredentialId, DeviceId, DispatchId, ErrorId, EventId, FlowId, GrantId, IdentityId, MessageId,
+    SessionId, Time,
 };
 use uuid::Uuid;
 
@@ -105,6 +106,9 @@ from! {
     AddressId => |value| Self::Uuid(value.0),
     DeviceId => |value| Self::Uuid(value.0),
     ContainerId => |value| Self::Uuid(value.0),
+    CodeId => |value| Self::Uuid(value.0),
+    MessageId => |value| Self::Uuid(value.0),
+    DispatchId => |value| Self::Uuid(value.0),
     GrantId => |value| Self::Uuid(value.0),
     ErrorId => |value| Self::Uuid(value.0),
     EventId => |value| Self::Uuid(value.0),

@@ -4,6 +4,7 @@
 
 pub(crate) mod attempts;
 pub(crate) mod audit;
+pub(crate) mod codes;
 pub(crate) mod continuity;
 pub(crate) mod credentials;
 pub(crate) mod errors;
@@ -22,6 +23,7 @@ use crate::Sql;
 pub(crate) static REGISTRY: &[&[&Sql]] = &[
     attempts::ALL,
     audit::ALL,
+    codes::ALL,
     continuity::ALL,
     credentials::ALL,
     errors::ALL,

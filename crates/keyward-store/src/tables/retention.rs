@@ -32,6 +32,7 @@ declare! { "retention";
     SESSIONS = oldest!("sessions", "token_hash", "expires_at");
     CONTAINERS = oldest!("continuity_containers", "id", "expires_at");
     GRANTS = oldest!("grants", "id", "expires_at");
+    CODES = oldest!("one_time_codes", "id", "expires_at");
     FLOWS = oldest!("flows", "id", "expires_at");
     ERRORS = oldest!("self_service_errors", "id", "created_at");
     ATTEMPTS = oldest!("attempts", "subject, lane", "updated_at");
@@ -47,6 +48,8 @@ pub enum Stale {
     Containers,
     /// Grants, over when they expire.
     Grants,
+    /// Codes sent by mail or text message, over when they expire.
+    Codes,
     /// Flows of every kind, over when they expire.
     Flows,
     /// Stored errors, over as soon as they were made.
@@ -59,8 +62,16 @@ pub enum Stale {
 
 impl Stale {
     /// In the order in which they are cleaned.
-    pub const ALL: [Self; 7] =
-        [Self::Sessions, Self::Containers, Self::Grants, Self::Flows, Self::Errors, Self::Attempts, Self::AuditEvents];
+    pub const ALL: [Self; 8] = [
+        Self::Sessions,
+        Self::Containers,
+        Self::Grants,
+        Self::Codes,
+        Self::Flows,
+        Self::Errors,
+        Self::Attempts,
+        Self::AuditEvents,
+    ];
 
     /// The name of the table.
     pub const fn table(self) -> &'static str {
@@ -68,6 +79,7 @@ impl Stale {
             Self::Sessions => "sessions",
             Self::Containers => "continuity_containers",
             Self::Grants => "grants",
+            Self::Codes => "one_time_codes",
             Self::Flows => "flows",
             Self::Errors => "self_service_errors",
             Self::Attempts => "attempts",
@@ -80,6 +92,7 @@ impl Stale {
             Self::Sessions => &SESSIONS,
             Self::Containers => &CONTAINERS,
             Self::Grants => &GRANTS,
+            Self::Codes => &CODES,
             Self::Flows => &FLOWS,
             Self::Errors => &ERRORS,
             Self::Attempts => &ATTEMPTS,

@@ -2,7 +2,8 @@
 
 use keyward_model::{ErrorId, Span, Time};
 use keyward_store::{
-    AuditEvent, Batch, ContainerRow, ErrorRow, Expect, FlowRow, FromRow, GrantRow, Row, Sql, Stale, Store, StoreError, params,
+    AuditEvent, Batch, CodeRow, ContainerRow, ErrorRow, Expect, FlowRow, FromRow, GrantRow, Row, Sql, Stale, Store, StoreError,
+    params,
 };
 
 use crate::support::{NOW, Trial, credential, event, id, on_each_database, person, session, token_hash};
@@ -21,7 +22,7 @@ macro_rules! ends {
     };
 }
 ends!(SESSIONS "sessions" "expires_at", CONTAINERS "continuity_containers" "expires_at", GRANTS "grants" "expires_at",
-    FLOWS "flows" "expires_at", ERRORS "self_service_errors" "created_at", ATTEMPTS "attempts" "updated_at", AUDIT "audit_events" "at");
+    CODES "one_time_codes" "expires_at", FLOWS "flows" "expires_at", ERRORS "self_service_errors" "created_at", ATTEMPTS "attempts" "updated_at", AUDIT "audit_events" "at");
 
 struct End(Time);
 
@@ -40,6 +41,7 @@ async fn left(store: &Store, what: Stale) -> Vec<i64> {
         Stale::Sessions => &SESSIONS,
         Stale::Containers => &CONTAINERS,
         Stale::Grants => &GRANTS,
+        Stale::Codes => &CODES,
         Stale::Flows => &FLOWS,
         Stale::Errors => &ERRORS,
         Stale::Attempts => &ATTEMPTS,
@@ -91,6 +93,17 @@ async fn fill(store: &Store, hours: &[i64]) {
             memory: None,
             extra: "{}".into(),
             version: 1,
+        });
+        batch.insert_code(&CodeRow {
+            id: id(),
+            purpose: "login".into(),
+            flow_id: id(),
+            identity_id: Some(owner.id),
+            address: None,
+            code_hash: vec![1; 32],
+            issued_at: NOW,
+            expires_at: over,
+            used_at: None,
         });
         let error: ErrorId = id();
         batch.insert_error(&ErrorRow { id: error, error: "{}".into(), created_at: over, updated_at: over });
