@@ -55,12 +55,12 @@ ids! {
     GrantId,
     /// A mailed or texted code.
     CodeId,
-    /// A message in the outbox.
-    MessageId,
-    /// One try to deliver a message.
-    DispatchId,
     /// A stored error that the error page fetches.
     ErrorId,
     /// A row of the audit log.
     EventId,
+    /// A mail or text message in the outbox.
+    MessageId,
+    /// One attempt to deliver a message.
+    DispatchId,
 }

@@ -10,6 +10,7 @@ pub mod breach;
 pub mod codes;
 mod common_passwords;
 pub mod continuity;
+pub mod courier;
 pub mod csrf;
 pub mod derive;
 pub mod error_store;

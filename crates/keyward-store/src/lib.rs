@@ -24,6 +24,7 @@ pub use tables::attempts::{AttemptLimits, Failures, LaneFailures};
 pub use tables::audit::AuditEvent;
 pub use tables::codes::CodeRow;
 pub use tables::continuity::ContainerRow;
+pub use tables::courier::{DispatchRow, DispatchStatus, MessageFilter, MessageStatus, OutboxRow};
 pub use tables::errors::ErrorRow;
 pub use tables::flows::FlowRow;
 pub use tables::grants::GrantRow;

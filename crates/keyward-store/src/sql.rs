@@ -107,11 +107,11 @@ from! {
     DeviceId => |value| Self::Uuid(value.0),
     ContainerId => |value| Self::Uuid(value.0),
     CodeId => |value| Self::Uuid(value.0),
-    MessageId => |value| Self::Uuid(value.0),
-    DispatchId => |value| Self::Uuid(value.0),
     GrantId => |value| Self::Uuid(value.0),
     ErrorId => |value| Self::Uuid(value.0),
     EventId => |value| Self::Uuid(value.0),
+    MessageId => |value| Self::Uuid(value.0),
+    DispatchId => |value| Self::Uuid(value.0),
 }
 
 impl<T> From<Option<T>> for Param

@@ -12,6 +12,8 @@ use keyward_store::{Stale, Store, StoreError};
 use crate::system::SystemClock;
 use crate::{Failure, block_on, cli, migrate, serve};
 
+/// Long enough to find out what became of a mail, short enough that a stolen database tells little.
+const MESSAGES_STAY: Span = Span::hours(7 * 24);
 /// Stored errors are for a page that is read at once.
 const ERRORS_STAY: Span = Span::hours(7 * 24);
 /// After so long without another attempt, wrong ones are forgotten.
@@ -50,6 +52,7 @@ fn cutoff(what: Stale, rules: &Cleanup, now: Time) -> Option<Time> {
         Stale::Sessions | Stale::Containers | Stale::Grants | Stale::Codes | Stale::Flows => rules.older_than,
         Stale::Errors => ERRORS_STAY.max(rules.older_than),
         Stale::Attempts => ATTEMPTS_STAY,
+        Stale::Messages => MESSAGES_STAY.max(rules.older_than),
         Stale::AuditEvents => rules.audit_retention?,
     };
     Some(now - stay)
@@ -153,7 +156,7 @@ mod tests {
             let hours = cutoff(what, &RULES, NOW).map(|before| NOW.since(before).as_seconds() / 3_600);
             let expected = match what {
                 Stale::Sessions | Stale::Containers | Stale::Grants | Stale::Codes | Stale::Flows => 24,
-                Stale::Errors => 7 * 24,
+                Stale::Errors | Stale::Messages => 7 * 24,
                 Stale::Attempts => 30 * 24,
                 Stale::AuditEvents => 48,
             };

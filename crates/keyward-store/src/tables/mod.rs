@@ -6,6 +6,7 @@ pub(crate) mod attempts;
 pub(crate) mod audit;
 pub(crate) mod codes;
 pub(crate) mod continuity;
+pub(crate) mod courier;
 pub(crate) mod credentials;
 pub(crate) mod errors;
 pub(crate) mod flows;
@@ -25,6 +26,7 @@ pub(crate) static REGISTRY: &[&[&Sql]] = &[
     audit::ALL,
     codes::ALL,
     continuity::ALL,
+    courier::ALL,
     credentials::ALL,
     errors::ALL,
     flows::ALL,

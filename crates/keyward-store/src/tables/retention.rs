@@ -1,4 +1,4 @@
-//! Deleting what is over: expired flows and sessions, unused containers and grants, old errors, attempts and audit events.
+//! Deleting what is over: expired flows and sessions, unused containers and grants, delivered mail, old errors, attempts and audit events.
 //! The binary calls it in the background and from `cleanup sql`, a bounded number of rows at a time.
 //! Knows when a row is over, not how long it should stay after that.
 
@@ -36,6 +36,7 @@ declare! { "retention";
     FLOWS = oldest!("flows", "id", "expires_at");
     ERRORS = oldest!("self_service_errors", "id", "created_at");
     ATTEMPTS = oldest!("attempts", "subject, lane", "updated_at");
+    MESSAGES = oldest!("courier_messages", "id", "finished_at");
     AUDIT_EVENTS = oldest!("audit_events", "id", "at");
 }
 
@@ -56,13 +57,15 @@ pub enum Stale {
     Errors,
     /// Counted attempts, over with the last one.
     Attempts,
+    /// Mail and text messages with their attempts, over once sent or given up.
+    Messages,
     /// Audit events, over as soon as they were made.
     AuditEvents,
 }
 
 impl Stale {
     /// In the order in which they are cleaned.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Sessions,
         Self::Containers,
         Self::Grants,
@@ -70,6 +73,7 @@ impl Stale {
         Self::Flows,
         Self::Errors,
         Self::Attempts,
+        Self::Messages,
         Self::AuditEvents,
     ];
 
@@ -83,6 +87,7 @@ impl Stale {
             Self::Flows => "flows",
             Self::Errors => "self_service_errors",
             Self::Attempts => "attempts",
+            Self::Messages => "courier_messages",
             Self::AuditEvents => "audit_events",
         }
     }
@@ -96,6 +101,7 @@ impl Stale {
             Self::Flows => &FLOWS,
             Self::Errors => &ERRORS,
             Self::Attempts => &ATTEMPTS,
+            Self::Messages => &MESSAGES,
             Self::AuditEvents => &AUDIT_EVENTS,
         }
     }

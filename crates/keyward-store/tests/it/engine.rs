@@ -307,7 +307,10 @@ async fn keys_of_an_older_schema_are_found(trial: &Trial) {
 
 /// Four nodes start at once on an empty database.
 async fn migrate_together(trial: &Trial) {
-    assert_eq!(trial.store.pending_migrations().await.unwrap(), ["0001_init", "0002_attempts", "0003_keys", "0004_codes"]);
+    assert_eq!(
+        trial.store.pending_migrations().await.unwrap(),
+        ["0001_init", "0002_attempts", "0003_keys", "0004_codes", "0005_courier"]
+    );
     let mut nodes = Vec::new();
     for _ in 0..4 {
         let store = Store::open(&trial.address).await.unwrap();
@@ -319,7 +322,7 @@ async fn migrate_together(trial: &Trial) {
     }
     // Which node applied which is chance.
     applied.sort_unstable();
-    assert_eq!(applied, ["0001_init", "0002_attempts", "0003_keys", "0004_codes"]);
+    assert_eq!(applied, ["0001_init", "0002_attempts", "0003_keys", "0004_codes", "0005_courier"]);
     assert_eq!(trial.store.pending_migrations().await.unwrap(), [""; 0]);
 }
 

@@ -1,6 +1,6 @@
 //! What is over goes, oldest first and a few rows at a time; what is not over stays.
 
-use keyward_model::{ErrorId, Span, Time};
+use keyward_model::{ErrorId, MessageId, Span, Time};
 use keyward_store::{
     AuditEvent, Batch, CodeRow, ContainerRow, ErrorRow, Expect, FlowRow, FromRow, GrantRow, Row, Sql, Stale, Store, StoreError,
     params,
@@ -10,6 +10,11 @@ use crate::support::{NOW, Trial, credential, event, id, on_each_database, person
 
 on_each_database!(every_table_loses_its_oldest_rows_first, two_nodes_share_the_work, what_is_not_over_stays);
 
+static MESSAGE: Sql = Sql::new(
+    "retention_test.MESSAGE",
+    "INSERT INTO courier_messages (id, status, type, recipient, template_type, channel, content, send_count, finished_at, created_at, \
+        updated_at) VALUES ($1, 'sent', 'email', 'ada@example.org', 'recovery_invalid', 'email', $2, 1, $3, 1, 1)",
+);
 static ATTEMPT: Sql = Sql::new(
     "retention_test.ATTEMPT",
     "INSERT INTO attempts (subject, lane, failures, blocked_until, updated_at) VALUES ($1, $2, 1, 0, $3)",
@@ -22,7 +27,8 @@ macro_rules! ends {
     };
 }
 ends!(SESSIONS "sessions" "expires_at", CONTAINERS "continuity_containers" "expires_at", GRANTS "grants" "expires_at",
-    CODES "one_time_codes" "expires_at", FLOWS "flows" "expires_at", ERRORS "self_service_errors" "created_at", ATTEMPTS "attempts" "updated_at", AUDIT "audit_events" "at");
+    CODES "one_time_codes" "expires_at", FLOWS "flows" "expires_at", ERRORS "self_service_errors" "created_at", ATTEMPTS "attempts" "updated_at", AUDIT "audit_events" "at",
+    MESSAGES "courier_messages" "finished_at");
 
 struct End(Time);
 
@@ -45,6 +51,7 @@ async fn left(store: &Store, what: Stale) -> Vec<i64> {
         Stale::Flows => &FLOWS,
         Stale::Errors => &ERRORS,
         Stale::Attempts => &ATTEMPTS,
+        Stale::Messages => &MESSAGES,
         Stale::AuditEvents => &AUDIT,
     };
     let ends: Vec<End> = store.many(sql, Vec::new()).await.unwrap();
@@ -108,6 +115,7 @@ async fn fill(store: &Store, hours: &[i64]) {
         let error: ErrorId = id();
         batch.insert_error(&ErrorRow { id: error, error: "{}".into(), created_at: over, updated_at: over });
         batch.push(&ATTEMPT, params![error.0.as_bytes().as_slice(), b"lane".as_slice(), over], Expect::Any);
+        batch.push(&MESSAGE, params![id::<MessageId>(), b"sealed".as_slice(), over], Expect::Any);
         batch.insert_audit_event(&AuditEvent { at: over, ..event() });
     }
     store.commit(batch).await.unwrap();
