@@ -171,7 +171,7 @@ test('sign up with a passkey, which stays as long as it is the only way in', asy
   // With a password it is one way of two.
   await page.locator('#password summary').click();
   await page.locator('#password input[name="password"]').fill(person.password);
-  await press('Change password');
+  await press('Save the password');
   await rows('passkey').locator('summary').click();
   assert.equal(await page.locator('[name="passkey_remove"]').isVisible(), true);
   await close();
@@ -292,7 +292,7 @@ test('an account with nothing but a security key', async () => {
   assert.equal(await rows('webauthn').getByText('It is your only way in').isVisible(), true);
   await page.locator('#password summary').click();
   await page.locator('#password input[name="password"]').fill(person.password);
-  await press('Change password');
+  await press('Save the password');
   await rows('webauthn').locator('summary').click();
   assert.equal(await rows('webauthn').getByText('Your other ways in stay as they are.').isVisible(), true);
   assert.equal(await page.getByText('Two-step sign-in is on').count(), 0, 'a way in is no second step');

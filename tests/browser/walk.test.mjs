@@ -47,7 +47,7 @@ for (const javaScriptEnabled of [true, false]) {
     const renewed = 'walk 5 evenings, slowly';
     await page.locator('#password summary').click();
     await page.locator('#password input[name="password"]').fill(renewed);
-    await press('Change password');
+    await press('Save the password');
     assert.match(await heading(), /Confirm/);
     await page.locator('input[name="password"]').fill(person.password);
     await press('Confirm');

@@ -11,7 +11,7 @@ use crate::factors::{Factors, SAVED};
 use crate::flow::{Flow, Node, Text};
 use crate::form::{Builder, Button, Element, Form, Hidden};
 use crate::messages::MessageBox;
-use crate::moment::day;
+use crate::moment::{day, moment};
 use crate::settings::{Empty, Remark, Row, Section, Tag};
 use crate::{safe, texts};
 
@@ -91,10 +91,14 @@ impl Kind {
     ) -> Row {
         let known = |key: &str| texts::fill(ctx.lang, &format!("{}_{key}", self.word), &[]);
         let label = node.label;
-        let model = label.and_then(|label| label.value("model")).map(safe::cut);
-        // The wire says `unnamed` for want of a name.
-        let given = label.and_then(|label| label.value("display_name")).filter(|name| *name != "unnamed").map(safe::cut);
+        let (given, model) = names(node);
         let name = given.clone().or_else(|| model.clone());
+        // Two that have the same name, or none, differ by the minute.
+        let shown = |node: &Node<'_>| {
+            let (given, model) = names(node);
+            given.or(model)
+        };
+        let alike = builder.flow.nodes.iter().filter(|other| self.lists(other) && shown(other) == name).count() > 1;
         let marked = |mark: &str| label.is_some_and(|label| label.context[mark] == true);
         let synced = marked("synced").then(|| Tag::plain(texts::fill(ctx.lang, "synced", &[])));
         let cloned = marked("clone_warning");
@@ -117,7 +121,7 @@ impl Kind {
         }
         Row {
             icon: self.icon,
-            remarks: remarks(ctx, builder.flow, label, model.filter(|model| name.as_ref() != Some(model))),
+            remarks: remarks(ctx, builder.flow, label, model.filter(|model| name.as_ref() != Some(model)), alike),
             text: name.unwrap_or_else(|| known("unnamed")),
             tags: synced.into_iter().chain(copied).collect(),
             more: texts::fill(ctx.lang, "manage", &[]),
@@ -197,9 +201,19 @@ impl Kind {
     }
 }
 
-/// Model and dates, as far as the label tells.
-fn remarks(ctx: &PageContext, flow: &Flow<'_>, label: Option<Text<'_>>, model: Option<String>) -> Vec<Remark> {
+/// The name that the person gave it, and the name of its model. The wire says `unnamed` for want of a name.
+fn names(node: &Node<'_>) -> (Option<String>, Option<String>) {
+    let value = |name: &str| node.label.and_then(|label| label.value(name)).filter(|name| *name != "unnamed").map(safe::cut);
+    (value("display_name"), value("model"))
+}
+
+/// Model and dates, as far as the label tells; with the time of day where another one looks the same.
+fn remarks(ctx: &PageContext, flow: &Flow<'_>, label: Option<Text<'_>>, model: Option<String>, alike: bool) -> Vec<Remark> {
     let Some(label) = label else { return Vec::new() };
+    let added = |at: &str| {
+        let exact = moment(ctx.lang, at).filter(|_| alike).or_else(|| day(ctx.lang, at, flow.issued_at))?;
+        Some(Remark { text: texts::fill(ctx.lang, "added_on", &[("day", &exact.text)]), time: Some(exact.iso) })
+    };
     let dated = |key: &str, at: &str| {
         let day = day(ctx.lang, at, flow.issued_at)?;
         Some(Remark { text: texts::fill(ctx.lang, key, &[("day", &day.text)]), time: Some(day.iso) })
@@ -208,7 +222,7 @@ fn remarks(ctx: &PageContext, flow: &Flow<'_>, label: Option<Text<'_>>, model: O
     let never = label.context.get("last_used_at").is_some_and(Value::is_null);
     [
         model.map(plain),
-        label.value("added_at").and_then(|at| dated("added_on", at)),
+        label.value("added_at").and_then(added),
         label.value("last_used_at").and_then(|at| dated("last_used_on", at)),
         never.then(|| plain(texts::fill(ctx.lang, "never_used", &[]))),
     ]

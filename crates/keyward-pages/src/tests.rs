@@ -276,7 +276,7 @@ fn settings_forms_come_back_at_their_section_and_resubmit_every_trait() {
     assert!(profile.contains("value=\"0\"") && profile.contains("checked"));
     // An empty value goes ahead of a required tick box, so that unticking it still sends the trait.
     assert!(profile.contains("<input type=\"hidden\" name=\"traits.newsletter\" value=\"\">"));
-    assert!(profile.contains(">Save</button>") && html.contains(">Change password</button>"));
+    assert!(profile.contains(">Save</button>") && html.contains(">Save the password</button>"));
     // Codes that are on the page come first.
     let order: Vec<usize> = ["lookup_secret", "profile", "password", "webauthn", "oidc", "captcha", "link"]
         .iter()

@@ -178,12 +178,12 @@ fn what_removing_means_stands_before_the_button() {
     let same = |_: &mut Value| ();
     let cases: [(&str, Change<'_>, &str); 7] = [
         ("totp_unlink", &same, "Backup codes that came with the app stop working too"),
-        ("totp_unlink", &no_codes, "one step, such as your password, is enough"),
+        ("totp_unlink", &no_codes, "one step, such as a password, is enough"),
         ("totp_unlink", &with_key, "your security key is the second step that is left"),
         ("lookup_secret_reveal", &same, "nobody looks over your shoulder"),
         ("lookup_secret_disable", &same, "Without your phone you would then need help"),
         ("lookup_secret_disable", &with_key, "Without your phone you would then need help"),
-        ("lookup_secret_disable", &no_app, "one step, such as your password, is enough"),
+        ("lookup_secret_disable", &no_app, "one step, such as a password, is enough"),
     ];
     for (button, change, consequence) in cases {
         let mut flow = fixture("settings-second-step");

@@ -167,8 +167,8 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ),
     (
         "key_gone_last",
-        "It is your last second step. After this one step, such as your password, is enough to sign in.",
-        "Er ist Ihr letzter zweiter Schritt. Danach reicht ein einziger Schritt, etwa Ihr Passwort, zum Anmelden.",
+        "It is your last second step. After this one step, such as a password, is enough to sign in.",
+        "Er ist Ihr letzter zweiter Schritt. Danach reicht ein einziger Schritt, etwa ein Passwort, zum Anmelden.",
     ),
     (
         "key_only",
