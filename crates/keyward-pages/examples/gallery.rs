@@ -6,7 +6,9 @@ use std::error::Error;
 use std::path::Path;
 
 use keyward_model::Message;
-use keyward_pages::{Ended, FooterLink, Lang, PageContext, Person, SessionList, asset, script_name, stylesheet_name};
+use keyward_pages::{
+    Ended, FooterLink, Lang, Letter, Mailbox, PageContext, Person, SessionList, asset, script_name, stylesheet_name,
+};
 use serde_json::{Value, json};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -32,7 +34,8 @@ fn pages(lang: Lang) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
         logout_url: Some("home.html".into()),
         login_url: "login.html".into(),
         registration_url: Some("registration.html".into()),
-        recovery_url: Some("login.html".into()),
+        recovery_url: Some("recovery.html".into()),
+        verification_url: Some("verification.html".into()),
         settings_url: "settings.html".into(),
         sessions_url: Some("sessions.html".into()),
         language_url: Some("?lang=de".into()),
@@ -139,7 +142,8 @@ fn pages(lang: Lang) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
     }
     let key_login = saying(key_login, message(1_010_012));
     let key_only = plain(&with_key, &["default", "webauthn"]);
-    Ok(vec![
+    let mut all_pages = mailed(&ctx, &outside)?;
+    all_pages.extend([
         ("settings-keys", keyward_pages::settings(&keys, &ctx)?),
         ("settings-no-keys", keyward_pages::settings(&no_keys, &ctx)?),
         ("settings-only-passkey", keyward_pages::settings(&only_passkey, &ctx)?),
@@ -174,6 +178,76 @@ fn pages(lang: Lang) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
         ("home-outside", keyward_pages::home(&outside)?),
         ("signed-out", keyward_pages::signed_out(&outside)?),
         ("not-found", keyward_pages::not_found(&outside)?),
+    ]);
+    Ok(all_pages)
+}
+
+/// Whatever a mailed code or link leads to, and the mailbox that they arrive in.
+fn mailed(ctx: &PageContext, outside: &PageContext) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
+    let flows: Value = serde_json::from_str(include_str!("../fixtures/mailed.json"))?;
+    let mut prefilled = flows["verification-sent"].clone();
+    for node in nodes(&mut prefilled).filter(|node| node["attributes"]["name"] == "code") {
+        node["attributes"]["value"] = json!("481209");
+    }
+    let long = "maria-magdalena.von-und-zu-hohenfels-wallenstein-the-third@a-very-long-department-name.example.org";
+    let mut long_address: Value = serde_json::from_str(&flows["recovery-sent"].to_string().replace("mara@example.org", long))?;
+    long_address["ui"]["messages"][0]["context"] = json!({});
+    let mut every_way: Value = serde_json::from_str(include_str!("../fixtures/login-second-step.json"))?;
+    let mut every_way_sent = every_way.clone();
+    for (flow, from) in [(&mut every_way, "login-second-choose"), (&mut every_way_sent, "login-second-sent")] {
+        let code = flows[from]["ui"]["nodes"].as_array().into_iter().flatten().filter(|node| node["group"] == "code").cloned();
+        if let Some(nodes) = flow["ui"]["nodes"].as_array_mut() {
+            nodes.extend(code);
+        }
+    }
+    every_way_sent["active"] = json!("code");
+    let letter =
+        |id, recipient, subject, text, template, time| Letter { id, recipient, subject, text, html: None, time, template };
+    let letters = [
+        Letter {
+            html: Some("<p style=\"color:green\">Enter this code: <b>481209</b></p><script>parent.document.title='x'</script>"),
+            ..letter(
+                "1",
+                "mara@example.org",
+                "481209 is your code",
+                "Hello,\n\nenter this code to confirm your email address:\n\n481209\n\nor open this link:\n\nhttps://id.example/self-service/verification?code=481209&flow=6f0d4c56-0b8f-4c1e-9f0e-2a9f5f6d1c77\n\nIt works for 15 minutes.",
+                "verification_code_valid",
+                "2026-11-24T18:32:07Z",
+            )
+        },
+        letter("2", long, "Get back into your account", "Your code: 913370", "recovery_code_valid", "2026-11-24T18:21:40Z"),
+        letter("3", "+46701740605", "", "224 466 is your code for Keyward.", "login_code_valid", "2026-11-23T15:02:00Z"),
+    ];
+    let mailbox = Mailbox { letters: &letters, open: None, more: true, address: "mailbox.html" };
+    let recovery = |name: &str| keyward_pages::recovery(&flows[name], outside);
+    let verification = |name: &str| keyward_pages::verification(&flows[name], ctx);
+    Ok(vec![
+        ("recovery", recovery("recovery")?),
+        ("recovery-malformed", recovery("recovery-malformed")?),
+        ("recovery-code", recovery("recovery-sent")?),
+        ("recovery-code-wrong", recovery("recovery-wrong")?),
+        ("recovery-code-long", keyward_pages::recovery(&long_address, outside)?),
+        ("recovery-choose", recovery("recovery-2-choose")?),
+        ("recovery-confirm", recovery("recovery-2-confirm")?),
+        ("recovery-code-chosen", recovery("recovery-2-code")?),
+        ("recovery-link-sent", recovery("recovery-link-sent")?),
+        ("recovery-done", recovery("recovery-done")?),
+        ("verification", verification("verification")?),
+        ("verification-code", verification("verification-sent")?),
+        ("verification-code-wrong", verification("verification-wrong")?),
+        ("verification-prefilled", keyward_pages::verification(&prefilled, ctx)?),
+        ("verification-done", verification("verification-done")?),
+        ("login-code", keyward_pages::login(&flows["login-sent"], outside)?),
+        ("login-code-wrong", keyward_pages::login(&flows["login-wrong"], outside)?),
+        ("second-step-address", keyward_pages::login(&flows["login-second-choose"], ctx)?),
+        ("second-step-mailed", keyward_pages::login(&flows["login-second-sent"], ctx)?),
+        ("second-step-every-way", keyward_pages::login(&every_way, ctx)?),
+        ("second-step-every-way-mailed", keyward_pages::login(&every_way_sent, ctx)?),
+        ("registration-code", keyward_pages::registration(&flows["registration-sent"], outside)?),
+        ("mailbox", keyward_pages::mailbox(&mailbox, outside)?),
+        ("mailbox-phone", keyward_pages::mailbox(&Mailbox { open: Some("3"), ..mailbox }, outside)?),
+        ("mailbox-long", keyward_pages::mailbox(&Mailbox { open: Some("2"), ..mailbox }, outside)?),
+        ("mailbox-empty", keyward_pages::mailbox(&Mailbox { letters: &[], ..mailbox }, outside)?),
     ])
 }
 

@@ -13,7 +13,7 @@ use crate::labels::Purpose;
 use crate::messages::{Link, MessageBox};
 use crate::render::{self, Frame, brand};
 use crate::second_step::{self, Way};
-use crate::{safe, texts};
+use crate::{code_step, safe, texts};
 
 /// Our order of the groups; unknown ones come last.
 const ORDER: [&str; 11] =
@@ -23,6 +23,8 @@ const ORDER: [&str; 11] =
 struct Auth {
     title: String,
     messages: Vec<MessageBox>,
+    /// Where the code was sent that is asked for, if no message says it.
+    text: Option<String>,
     /// Whose account it is, when the flow tells.
     who: Option<String>,
     not_you: Option<String>,
@@ -94,11 +96,24 @@ fn page(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, title: &str, aside
     }
     let (mut forms, mut silent): (Vec<Form>, Vec<Form>) = forms.into_iter().partition(Form::is_visible);
     silent.retain(|form| form.has_own_values);
+    let waits = code_step::waits(flow);
+    let mut told = code_step::settle(ctx, flow, purpose, &mut forms, &mut messages);
     let mut ways = Vec::new();
     if flow.second_factor {
-        ways = second_step::ways(ctx.lang, flow, &mut forms, &mut messages);
+        ways = second_step::ways(ctx.lang, flow, told.take(), &mut forms, &mut messages);
     }
-    let title = if flow.second_factor && !flow.refresh { second_step::title(&ways) } else { title };
+    let title = match () {
+        () if flow.second_factor && !flow.refresh => second_step::title(&ways),
+        () if waits && !flow.refresh => "code_title",
+        () => title,
+    };
+    // With other ways on the page there is nothing to start again for.
+    let aside = match ways.as_slice() {
+        [only] if waits && !flow.refresh && only.form.asks_code() => {
+            link(ctx, "no_message", "step_again", Some(&safe::with_query(&flow.carry(&ctx.login_url), "aal", "aal2")))
+        }
+        _ => aside,
+    };
     let title = texts::fill(ctx.lang, title, &[]);
     let refused =
         messages.iter().any(MessageBox::is_refusal) || forms.iter().chain(ways.iter().map(|way| &way.form)).any(Form::refused);
@@ -132,7 +147,10 @@ fn page(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, title: &str, aside
 
     let who = flow.nodes.iter().find(|node| node.is_hidden() && node.name() == "identifier").and_then(Node::value);
     let session = ctx.signed_in.as_ref().and_then(|person| person.handle()).map(str::to_owned);
-    let who = who.filter(|who| !who.is_empty()).or(session.filter(|_| flow.refresh || flow.second_factor));
+    let session = session.filter(|_| flow.refresh || flow.second_factor);
+    let who = who.filter(|who| !who.is_empty());
+    // While a code is waited for, the flow names where it was sent, and the page says that already.
+    let who = if waits { session } else { who.or(session) };
     let who = who.filter(|_| purpose != Purpose::SignUp).map(|who| safe::cut(&who));
     // With a session a new sign-in needs signing out first.
     let not_you =
@@ -140,6 +158,7 @@ fn page(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, title: &str, aside
     let view = Auth {
         title: title.clone(),
         messages,
+        text: told,
         not_you: not_you.filter(|_| who.is_some()).filter(|url| safe::address(url).is_some()),
         who,
         ways,
@@ -159,7 +178,9 @@ fn page(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, title: &str, aside
 /// what is typed there join it. Every other group has a form of its own.
 fn build(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, is_stray: &dyn Fn(&&Node<'_>) -> bool) -> Vec<Form> {
     let mut groups = flow.groups();
-    groups.sort_by_key(|group| ORDER.iter().position(|known| known == group).unwrap_or(ORDER.len()));
+    let waits = code_step::waits(flow);
+    let place = |group: &str| ORDER.iter().position(|known| *known == group).map_or(ORDER.len(), |at| at + 1);
+    groups.sort_by_key(|group| if waits && *group == "code" { 0 } else { place(group) });
     let shared = |node: &&Node<'_>| node.group == "default" && node.kind != "script" && !node.is_hidden() && !is_stray(node);
     let has = |group: &str, test: &dyn Fn(&Node<'_>) -> bool| flow.nodes.iter().any(|node| node.group == group && test(node));
     let hosts = flow.nodes.iter().any(|node| shared(&node));
@@ -219,7 +240,7 @@ fn set_apart(ctx: &PageContext, form: &mut Form) {
 }
 
 /// One focus target per page: the refusal on top, or the only field in error, or the first field.
-fn focus(forms: &mut [Form], messages: &[MessageBox]) {
+pub(crate) fn focus(forms: &mut [Form], messages: &[MessageBox]) {
     let complaints: usize = forms.iter().map(|form| form.complaints.len()).sum();
     if messages.iter().any(MessageBox::is_refusal) || complaints > 1 {
         return;

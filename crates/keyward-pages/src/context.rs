@@ -83,6 +83,8 @@ pub struct PageContext {
     pub registration_url: Option<String>,
     /// Starts a browser recovery flow; `None` when recovery is switched off.
     pub recovery_url: Option<String>,
+    /// Starts a browser verification flow; `None` when verification is switched off.
+    pub verification_url: Option<String>,
     /// Starts a browser settings flow.
     pub settings_url: String,
     /// The page with the signed-in devices.

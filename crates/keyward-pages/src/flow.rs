@@ -1,6 +1,7 @@
 //! Reading a flow: the members of the JSON that pages use, as borrowed values.
-//! Login, registration and settings pages start here.
-//! It is lenient, so that a node of an unknown kind still reaches the page; only `ui.action` is indispensable.
+//! Every page with a flow starts here.
+//! It is lenient, so that a node of an unknown kind still reaches the page; only `ui.action` is indispensable, and that only
+//! while something is to be sent.
 
 use serde_json::Value;
 
@@ -21,6 +22,8 @@ pub(crate) struct Flow<'a> {
     pub(crate) login_challenge: Option<&'a str>,
     /// When the flow began, as the wire writes it.
     pub(crate) issued_at: &'a str,
+    /// Whether what the flow is for is done.
+    pub(crate) passed: bool,
     pub(crate) refresh: bool,
     pub(crate) second_factor: bool,
 }
@@ -146,8 +149,11 @@ impl<'a> Node<'a> {
 impl<'a> Flow<'a> {
     pub(crate) fn read(flow: &'a Value) -> Result<Self, PageError> {
         let ui = &flow["ui"];
-        let action = ui["action"].as_str().and_then(safe::address).ok_or(PageError::Malformed("ui.action"))?;
         let text = |name: &str| flow[name].as_str().filter(|text| !text.is_empty());
+        let passed = text("state") == Some("passed_challenge");
+        // What is done has no form any more, and its action is where people go on, which may be another program.
+        let action = ui["action"].as_str().and_then(safe::address).or(passed.then_some(""));
+        let action = action.ok_or(PageError::Malformed("ui.action"))?;
         Ok(Self {
             action: action.split('#').next().unwrap_or_default(),
             method: if ui["method"].as_str().is_some_and(|method| method.eq_ignore_ascii_case("get")) { "get" } else { "post" },
@@ -157,6 +163,7 @@ impl<'a> Flow<'a> {
             return_to: text("return_to"),
             login_challenge: text("oauth2_login_challenge"),
             issued_at: flow["issued_at"].as_str().unwrap_or_default(),
+            passed,
             refresh: flow["refresh"].as_bool().unwrap_or_default(),
             second_factor: text("requested_aal") == Some("aal2"),
         })

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use keyward_model::Lang;
 use serde::Serialize;
 
+use crate::attributes::{autocomplete, input_type, inputmode};
 use crate::flow::{Flow, Node, Text, scalar};
 use crate::labels::{self, Purpose};
-use crate::messages::{MessageBox, sentence};
+use crate::messages::{Link, MessageBox, sentence};
 use crate::moment::day;
 use crate::{safe, texts};
 
@@ -37,6 +38,8 @@ pub(crate) struct Form {
     pub(crate) scripted: bool,
     /// Another way to send the same form, behind a choice of its own.
     pub(crate) other: Option<Other>,
+    /// What can be done instead of typing the code that this form asks for.
+    pub(crate) instead: Option<Instead>,
     #[serde(skip)]
     pub(crate) complaints: Vec<Complaint>,
     /// The group of its first node.
@@ -54,6 +57,15 @@ pub(crate) struct Other {
     pub(crate) more: String,
     pub(crate) elements: Vec<Element>,
     pub(crate) trigger: Button,
+}
+
+/// A form of its own below one that asks for a code, with the same hidden values: a button in the same form would hand in what
+/// was typed so far as well.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Instead {
+    pub(crate) hint: Option<String>,
+    pub(crate) submits: Vec<Button>,
+    pub(crate) link: Option<Link>,
 }
 
 /// A hidden input.
@@ -213,6 +225,12 @@ impl<'a> Builder<'a> {
             self.add(&mut form, node);
         }
         form.has_own_values = form.hidden.len() > shared;
+        if form.group == "code" && form.asks() && form.has_submit("method") {
+            let (main, rest): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut form.submits).into_iter().partition(|button| button.name == "method");
+            form.submits = main;
+            form.instead = (!rest.is_empty()).then(|| Instead { submits: rest, ..Instead::default() });
+        }
         // A stable sort: submits named `method` first, the others as they came.
         form.submits.sort_by_key(|button| button.name != "method");
         for (at, button) in form.submits.iter_mut().enumerate() {
@@ -314,11 +332,11 @@ impl<'a> Builder<'a> {
             autocomplete: autocomplete(node, setting_password),
             inputmode: inputmode(node, digits),
             // Digits as apps and messages print them, "481 209" too; the server drops what is between them.
-            pattern: node.attribute("pattern").or(digits.then_some(r"[0-9 \-]*")).map(str::to_owned),
+            pattern: if digits { Some(r"[0-9 \-]*") } else { node.attribute("pattern") }.map(str::to_owned),
             // One character more than the code has, for the same reason.
             maxlength: if digits { Some(node.number("maxlength").unwrap_or(6) + 1) } else { node.number("maxlength") },
             step: (kind == "number").then_some("any"),
-            literal: name == "identifier" || code,
+            literal: code || matches!(name, "identifier" | "recovery_address" | "recovery_confirm_address"),
             code,
             // What was typed into a password field is never sent back.
             value: value.filter(|_| look != "password"),
@@ -462,6 +480,17 @@ impl Form {
         !self.submits.is_empty() && self.elements.iter().any(|element| matches!(element, Element::Field(_)))
     }
 
+    /// Whether it asks for a code that was sent.
+    pub(crate) fn asks_code(&self) -> bool {
+        self.group == "code"
+            && self.elements.iter().any(|element| matches!(element, Element::Field(field) if field.name == "code"))
+    }
+
+    /// Whether there is nothing to type and a button to send it.
+    pub(crate) fn is_sent(&self) -> bool {
+        !self.submits.is_empty() && !self.asks()
+    }
+
     /// Whether a script's button is all there is to it.
     pub(crate) fn is_pressed(&self) -> bool {
         self.elements.is_empty() && self.submits.is_empty() && !self.triggers.is_empty()
@@ -520,6 +549,13 @@ impl Field {
         Complaint { field: self.id.clone(), text }
     }
 
+    /// Puts in what is known already, where nothing stands yet.
+    pub(crate) fn suggest(&mut self, value: &str) {
+        if self.value.as_deref().is_none_or(str::is_empty) && self.errors.is_empty() {
+            self.value = Some(value.to_owned());
+        }
+    }
+
     pub(crate) fn has_errors(&self) -> bool {
         !self.errors.is_empty()
     }
@@ -536,43 +572,6 @@ fn hidden(node: &Node<'_>) -> Hidden {
         username: node.name() == "identifier",
         onload: node.attribute("onloadTrigger").filter(|name| safe::trigger(name)).map(str::to_owned),
     }
-}
-
-fn input_type(node: &Node<'_>, value: Option<&str>) -> String {
-    let known = ["text", "password", "number", "checkbox", "email", "tel", "datetime-local", "date", "url"];
-    let wanted = node.input_type();
-    match wanted {
-        // Browsers blank a value with an offset in such a field, and a blank would be sent back.
-        "datetime-local" if value.is_some_and(|value| value.len() > 16) => "text".to_owned(),
-        _ if known.contains(&wanted) => wanted.to_owned(),
-        _ => "text".to_owned(),
-    }
-}
-
-fn autocomplete(node: &Node<'_>, setting_password: bool) -> Option<String> {
-    let by_name = match node.name() {
-        "totp_code" | "code" => "one-time-code",
-        "identifier" => "username",
-        "lookup_secret" | "webauthn_register_displayname" => "off",
-        "password" if setting_password => "new-password",
-        "password" => "current-password",
-        "traits.name" => "name",
-        "traits.name.first" | "traits.first_name" | "traits.given_name" => "given-name",
-        "traits.name.last" | "traits.last_name" | "traits.family_name" => "family-name",
-        "traits.username" => "username",
-        _ => "",
-    };
-    node.attribute("autocomplete")
-        .filter(|word| !word.is_empty())
-        .or(Some(by_name))
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-}
-
-fn inputmode(node: &Node<'_>, code: bool) -> Option<&'static str> {
-    let mail = node.name() == "identifier"
-        && node.label.and_then(|label| label.value("name")).is_some_and(|name| name.to_ascii_lowercase().ends_with("email"));
-    if code { Some("numeric") } else { mail.then_some("email") }
 }
 
 /// The choices; a stored value that is none of them stays selectable, so that saving does not change it.

@@ -14,6 +14,8 @@ pub(crate) enum Purpose {
     /// Sign-in again, to confirm a change (login flow with `refresh`).
     Confirm,
     SignUp,
+    Recover,
+    Verify,
     Settings,
 }
 
@@ -31,10 +33,32 @@ pub(crate) fn field(lang: Lang, purpose: Purpose, node: &Node<'_>) -> String {
             1_050_017 => known("totp_key"),
             1_010_006 => known("totp_app_code"),
             1_010_007 => known("backup_code"),
-            1_070_006 => known("totp_code"),
+            1_070_006 | 1_070_010..=1_070_013 => known("totp_code"),
+            1_070_002 => title(lang, node, &label),
             _ => plain(node, &label),
         },
         None => human(node.name()),
+    }
+}
+
+/// Titles of schemas that are written in English, of fields that nearly every service has.
+const TITLES: [(&str, &[&str]); 7] = [
+    ("title_email", &["email", "e-mail", "email address", "e-mail address"]),
+    ("title_name", &["name", "full name", "your name"]),
+    ("title_first_name", &["first name", "given name"]),
+    ("title_last_name", &["last name", "family name", "surname"]),
+    ("title_username", &["username", "user name"]),
+    ("title_phone", &["phone", "phone number", "telephone number"]),
+    ("title_website", &["website", "web site"]),
+];
+
+/// The title that the schema gives a field. There is one for all languages, so pages in another one know the usual ones.
+fn title(lang: Lang, node: &Node<'_>, label: &Text<'_>) -> String {
+    let said = plain(node, label);
+    let usual = |titles: &[&str]| titles.iter().any(|title| title.eq_ignore_ascii_case(said.trim()));
+    match TITLES.iter().find(|(_, titles)| usual(titles)) {
+        Some((key, _)) if lang != Lang::En => texts::fill(lang, key, &[]),
+        _ => said,
     }
 }
 
@@ -76,7 +100,12 @@ pub(crate) fn verb(lang: Lang, purpose: Purpose, node: &Node<'_>) -> String {
         1_050_008 => known("codes_make"),
         1_050_011 => known("codes_saved"),
         1_050_016 => known("codes_off"),
-        1_040_008 => known("back"),
+        1_010_023 => {
+            let address = label.value("address").map_or_else(|| node.value().unwrap_or_default(), str::to_owned);
+            texts::fill(lang, "code_to", &[("address", &safe::cut(&address))])
+        }
+        1_070_008 => known("resend"),
+        1_040_008 | 1_060_007 => known("back"),
         _ => plain(node, &label),
     }
 }

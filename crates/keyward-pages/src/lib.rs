@@ -3,8 +3,10 @@
 //! Nothing here knows the store, the session or the configuration: what a page shows stands in its arguments.
 
 mod assets;
+mod attributes;
 mod auth;
 mod ceremony;
+mod code_step;
 mod context;
 mod device;
 mod factors;
@@ -12,6 +14,8 @@ mod flow;
 mod form;
 mod keys;
 mod labels;
+mod mailbox;
+mod mailed;
 mod messages;
 mod moment;
 mod plain;
@@ -26,6 +30,8 @@ pub use assets::{ASSET_DIRECTORY, Asset, asset, script_name, stylesheet_name};
 pub use auth::{login, registration};
 pub use context::{FooterLink, PageContext, PageError, Person, THEME_COOKIE, Theme};
 pub use keyward_model::Lang;
+pub use mailbox::{Letter, Mailbox, mailbox};
+pub use mailed::{recovery, verification};
 pub use plain::{error, home, not_found, signed_out};
 pub use sessions::{Ended, SessionList, sessions};
 pub use settings::settings;

@@ -1,6 +1,6 @@
 //! Messages as boxes: which colour, which icon, what is bold, and in which section they belong.
 //! Page builders turn `ui.messages` and stray nodes into these.
-//! The sentences come from the flow; for the second step the pages have their own where they can say more.
+//! The sentences come from the flow; the pages have their own where they can say more.
 
 use keyward_model::Lang;
 use serde::Serialize;
@@ -112,6 +112,8 @@ pub(crate) fn sentence(lang: Lang, message: &Text<'_>, field: &str) -> String {
         (4_000_002 | 4_000_003, "totp_code") => known("totp_short"),
         (4_000_002 | 4_000_003, "lookup_secret") => known("backup_missing"),
         (4_000_002 | 4_000_003, "webauthn_register_displayname" | "passkey_display_name") => known("name_missing"),
+        (4_000_002 | 4_000_003, "code") => known("code_missing"),
+        (4_000_002 | 4_000_003, "email" | "recovery_address" | "recovery_confirm_address") => known("address_missing"),
         (1_010_012, _) => known("key_ready"),
         (4_000_011, _) => known("totp_absent"),
         (4_000_014, _) => known("backup_absent"),

@@ -15,10 +15,12 @@ use serde::Serialize;
 use crate::context::{PageContext, PageError};
 use crate::{assets, safe, texts};
 
-const TEMPLATES: [(&str, &str); 7] = [
+const TEMPLATES: [(&str, &str); 9] = [
     ("base.html", include_str!("../templates/base.html")),
     ("parts.html", include_str!("../templates/parts.html")),
     ("auth.html", include_str!("../templates/auth.html")),
+    ("mailed.html", include_str!("../templates/mailed.html")),
+    ("mailbox.html", include_str!("../templates/mailbox.html")),
     ("settings.html", include_str!("../templates/settings.html")),
     ("sessions.html", include_str!("../templates/sessions.html")),
     ("error.html", include_str!("../templates/error.html")),
@@ -29,7 +31,7 @@ const TEMPLATES: [(&str, &str); 7] = [
 const SPRITE_MARK: &str = "<!--icons-->";
 
 /// Icon drawings on a 20-unit grid (the mark: 28), stroked in the colour of the text.
-const ICONS: [(&str, &str, &str); 27] = [
+const ICONS: [(&str, &str, &str); 28] = [
     (
         "mark",
         "0 0 28 28",
@@ -65,6 +67,7 @@ const ICONS: [(&str, &str, &str); 27] = [
         r#"<rect x="5.5" y="7.5" width="9" height="10" rx="2"/><path d="M7.5 7.5v-5h5v5"/><circle cx="10" cy="12.5" r="1.6"/>"#,
     ),
     ("codes", "0 0 20 20", r#"<rect x="3" y="4" width="14" height="12" rx="2"/><path d="M6 8h3M11.5 8h2.5M6 12h2.5M11 12h3"/>"#),
+    ("mail", "0 0 20 20", r#"<rect x="2.5" y="4.5" width="15" height="11" rx="2"/><path d="m3.2 6.2 6.8 5 6.8-5"/>"#),
     (
         "link",
         "0 0 20 20",

@@ -1,5 +1,5 @@
 //! The second step of a sign-in: one code field at a time, the other ways as choices that open in its place; a security key is
-//! a choice that needs nothing typed.
+//! a choice that needs nothing typed, and a code by mail is asked for before it is typed.
 //! The sign-in page hands over its forms and messages and gets the ways back.
 //! It works without scripts: the ways are `details` elements of one name, of which a browser keeps one open.
 
@@ -9,15 +9,16 @@ use serde::Serialize;
 use crate::flow::Flow;
 use crate::form::Form;
 use crate::messages::MessageBox;
-use crate::texts;
+use crate::{code_step, texts};
 
 /// The request for a second step; every way says it in its own words.
 const ASKED: u64 = 1_010_004;
 
 /// Group, icon, title of the page if it is the only way, what to do, and the messages that belong to its field.
-const WAYS: [(&str, &str, &str, &str, [u64; 3]); 3] = [
+const WAYS: [(&str, &str, &str, &str, [u64; 3]); 4] = [
     ("totp", "phone", "enter_code_title", "enter_code", [4_000_008, 4_000_011, 0]),
     ("webauthn", "usb", "use_key_title", "key_ready", [0, 0, 0]),
+    ("code", "mail", "get_code_title", "get_code", [0; 3]),
     ("lookup_secret", "codes", "use_backup_title", "enter_backup", [4_000_012, 4_000_014, 4_000_016]),
 ];
 
@@ -39,12 +40,20 @@ pub(crate) struct Way {
     title: &'static str,
 }
 
-/// Takes the forms that ask for a code or a key out of `forms`, and the messages about them out of `messages`.
-pub(crate) fn ways(lang: Lang, flow: &Flow<'_>, forms: &mut Vec<Form>, messages: &mut Vec<MessageBox>) -> Vec<Way> {
+/// Takes the forms that ask for a code or a key out of `forms`, and the messages about them out of `messages`. Where a code was
+/// sent, `told` says.
+pub(crate) fn ways(
+    lang: Lang,
+    flow: &Flow<'_>,
+    told: Option<String>,
+    forms: &mut Vec<Form>,
+    messages: &mut Vec<MessageBox>,
+) -> Vec<Way> {
     let known = |key: &str| texts::fill(lang, key, &[]);
+    let mut told = told.or_else(|| code_step::take_sent(messages));
     let mut ways = Vec::new();
     for (group, icon, title, text, about) in WAYS {
-        let fits = |form: &Form| form.group == group && (form.asks() || form.is_pressed());
+        let fits = |form: &Form| form.group == group && (form.asks() || form.is_pressed() || (group == "code" && form.is_sent()));
         let Some(at) = forms.iter().position(fits) else { continue };
         let mut form = forms.remove(at);
         let (mine, others) = std::mem::take(messages).into_iter().partition(|message: &MessageBox| about.contains(&message.id));
@@ -53,11 +62,21 @@ pub(crate) fn ways(lang: Lang, flow: &Flow<'_>, forms: &mut Vec<Form>, messages:
             let complaint = form.fields().next().map(|field| field.refuse(message.text()));
             form.complaints.extend(complaint);
         }
+        let sent = form.asks_code();
+        let name = if sent { "way_code_sent".to_owned() } else { format!("way_{group}") };
+        let text = match group {
+            "code" if sent => told.take().unwrap_or_else(|| known("code_sent_somewhere")),
+            "code" if form.submits.len() == 1 => known("get_code_one"),
+            _ => known(text),
+        };
+        if let ("code", [only]) = (group, form.submits.as_mut_slice()) {
+            only.main = true;
+        }
         ways.push(Way {
             icon,
-            name: known(&format!("way_{group}")),
-            more: known(&format!("way_{group}_more")),
-            text: known(text),
+            more: known(&format!("{name}_more")),
+            name: known(&name),
+            text,
             lead: match ways.len() {
                 1 => Some(known(if ways.iter().all(|way: &Way| way.form.group == "totp") { "no_app" } else { "or" })),
                 _ => None,
@@ -65,7 +84,7 @@ pub(crate) fn ways(lang: Lang, flow: &Flow<'_>, forms: &mut Vec<Form>, messages:
             open: false,
             pressed: form.is_pressed(),
             form,
-            title,
+            title: if sent { "enter_code_title" } else { title },
         });
     }
     if !ways.is_empty() {
@@ -87,6 +106,7 @@ pub(crate) fn title(ways: &[Way]) -> &'static str {
         [] => "second_step_title",
         [only] => only.title,
         ways if ways.iter().any(|way| way.open && way.pressed) => "use_key_title",
+        ways if ways.iter().any(|way| way.open && !way.form.asks()) => "second_step_title",
         _ => "enter_code_title",
     }
 }

@@ -14,7 +14,7 @@ use crate::flow::{Flow, Node};
 use crate::form::{Builder, Form};
 use crate::keys::Kind;
 use crate::labels::{self, Purpose};
-use crate::messages::MessageBox;
+use crate::messages::{Link, MessageBox};
 use crate::render::{self, Frame, Tab};
 use crate::{safe, texts};
 
@@ -131,8 +131,8 @@ struct Fact {
 ///
 /// # Errors
 /// [`PageError::Malformed`] without a usable `ui.action`.
-pub fn settings(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
-    let flow = Flow::read(flow)?;
+pub fn settings(source: &Value, ctx: &PageContext) -> Result<String, PageError> {
+    let flow = Flow::read(source)?;
     let factors = Factors::read(ctx.lang, &flow);
     let mut groups = flow.groups();
     groups.sort_by_key(|group| position(&factors, group));
@@ -172,6 +172,11 @@ pub fn settings(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
             None => messages.push(message),
         }
     }
+    let unconfirmed = unconfirmed(ctx, source);
+    match sections.iter_mut().find(|section| section.id == "profile") {
+        Some(section) => section.messages.extend(unconfirmed),
+        None => messages.extend(unconfirmed),
+    }
     sections.retain(|section| !section.is_empty());
     for section in &mut sections {
         let echo = |message: &MessageBox| factors.done(&section.id, message).unwrap_or_else(|| message.clone());
@@ -192,6 +197,26 @@ pub fn settings(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
         faults: ceremony::faults(ctx, &flow, true),
     };
     render::page(ctx, "settings.html", &Frame { title, refused, tab: Some(Tab::Settings) }, &view)
+}
+
+/// A warning for each address that is not confirmed yet, with the way to do it: the flow that was started for it, else a new one.
+fn unconfirmed(ctx: &PageContext, flow: &Value) -> Vec<MessageBox> {
+    let list = |name: &str, from: &'_ Value| from[name].as_array().cloned().unwrap_or_default();
+    let started = list("continue_with", flow);
+    let started: Vec<&Value> =
+        started.iter().filter(|item| item["action"] == "show_verification_ui").map(|item| &item["flow"]).collect();
+    list("verifiable_addresses", &flow["identity"])
+        .iter()
+        .filter(|address| address["verified"] == false)
+        .filter_map(|address| {
+            let value = address["value"].as_str().filter(|value| !value.is_empty())?;
+            let own = started.iter().find(|flow| flow["verifiable_address"] == value).and_then(|flow| flow["url"].as_str());
+            let href = own.or(ctx.verification_url.as_deref()).and_then(safe::address)?.to_owned();
+            let action = Some(Link { text: texts::fill(ctx.lang, "verify_now", &[]), href });
+            let text = texts::fill(ctx.lang, "unverified", &[("address", &safe::cut(value))]);
+            Some(MessageBox { action, ..MessageBox::warning(&text) })
+        })
+        .collect()
 }
 
 impl Section {

@@ -1,8 +1,9 @@
 //! Every sentence that belongs to the pages themselves, in one table, in each language.
 //! Templates reach it as `t('key', name=value)`; view builders through [`fill`].
-//! Messages and labels that come with a flow are here only where the pages say more than the flow does: the second step.
+//! Messages and labels that come with a flow are here only where the pages say more than the flow does.
 
 mod keys;
+mod mail;
 
 use keyward_model::Lang;
 
@@ -451,7 +452,7 @@ const TABLE: &[(&str, &str, &str)] = &[
 ];
 
 fn entries() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
-    TABLE.iter().chain(keys::TABLE)
+    TABLE.iter().chain(keys::TABLE).chain(mail::TABLE)
 }
 
 /// The sentence in the given language; `None` for a key that is not in the table.

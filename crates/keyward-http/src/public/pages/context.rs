@@ -16,7 +16,8 @@ pub(super) fn of(call: &Call) -> PageContext {
     let caller = &call.caller;
     let config = &caller.app().config;
     let addresses = &caller.site().addresses;
-    let recovery = config.selfservice.flows.recovery.enabled;
+    let flows = &config.selfservice.flows;
+    let starts = |flow: &str| format!("{}/self-service/{flow}/browser", addresses.public);
     let here = caller.uri.path_and_query().map_or("/ui/", http::uri::PathAndQuery::as_str);
     let signed_in = call.visit.session.as_ref().map(|active| person(&active.wire_json));
     PageContext {
@@ -28,8 +29,9 @@ pub(super) fn of(call: &Call) -> PageContext {
         sessions_url: signed_in.is_some().then(|| page_url(caller, "/ui/sessions", &[])),
         signed_in,
         login_url: addresses.init(Kind::Login, &[]),
-        registration_url: config.selfservice.flows.registration.enabled.then(|| addresses.init(Kind::Registration, &[])),
-        recovery_url: recovery.then(|| format!("{}/self-service/recovery/browser", addresses.public)),
+        registration_url: flows.registration.enabled.then(|| addresses.init(Kind::Registration, &[])),
+        recovery_url: flows.recovery.enabled.then(|| starts("recovery")),
+        verification_url: flows.verification.enabled.then(|| starts("verification")),
         settings_url: addresses.init(Kind::Settings, &[]),
         language_url: Some(page_url(caller, "/ui/language", &[("to", other(call.visit.lang).tag()), ("back", here)])),
         footer: Vec::new(),
