@@ -39,6 +39,7 @@ fn pages(lang: Lang) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
         settings_url: "settings.html".into(),
         sessions_url: Some("sessions.html".into()),
         language_url: Some("?lang=de".into()),
+        mailbox_url: Some("mailbox.html".into()),
         footer: vec![
             FooterLink { label: "Help".into(), href: "/help".into() },
             FooterLink { label: "Privacy".into(), href: "/privacy".into() },
@@ -124,6 +125,8 @@ fn pages(lang: Lang) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
 
     let keys: Value = serde_json::from_str(include_str!("../fixtures/settings-keys.json"))?;
     let sign_up_keys: Value = serde_json::from_str(include_str!("../fixtures/registration-keys.json"))?;
+    let mut unconfirmed = simple.clone();
+    unconfirmed["identity"]["verifiable_addresses"] = json!([{"value": "mara@example.org", "verified": false, "via": "email"}]);
     let mut no_keys = keys.clone();
     let mut only_passkey = plain(&keys, &["default", "profile", "passkey"]);
     if let Some(nodes) = no_keys["ui"]["nodes"].as_array_mut() {
@@ -158,6 +161,7 @@ fn pages(lang: Lang) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
         ("registration", keyward_pages::registration(&registration, &outside)?),
         ("registration-error", keyward_pages::registration(&rejected, &outside)?),
         ("settings", keyward_pages::settings(&simple, &ctx)?),
+        ("settings-unconfirmed", keyward_pages::settings(&unconfirmed, &ctx)?),
         ("settings-error", keyward_pages::settings(&refused, &ctx)?),
         ("settings-all", keyward_pages::settings(&settings, &ctx)?),
         ("settings-enrol", keyward_pages::settings(&second("enrol")?, &ctx)?),

@@ -91,6 +91,8 @@ pub struct PageContext {
     pub sessions_url: Option<String>,
     /// This page in the other language.
     pub language_url: Option<String>,
+    /// The page with what a development server would have sent; `None` outside development mode.
+    pub mailbox_url: Option<String>,
     /// Links below the page.
     pub footer: Vec<FooterLink>,
 }

@@ -130,6 +130,7 @@ struct Shell<'a, V: Serialize> {
     tabs: Vec<TabLink<'a>>,
     logout_url: Option<&'a str>,
     language_url: Option<&'a str>,
+    mailbox_url: Option<&'a str>,
     footer: Vec<Anchor<'a>>,
     page: &'a V,
 }
@@ -172,6 +173,7 @@ pub(crate) fn page<V: Serialize>(ctx: &PageContext, template: &str, frame: &Fram
         tabs: frame.tab.map(|tab| tabs(ctx, tab)).unwrap_or_default(),
         logout_url: ctx.logout_url.as_deref().and_then(safe::address).filter(|_| frame.tab.is_some()),
         language_url: ctx.language_url.as_deref().and_then(safe::address),
+        mailbox_url: ctx.mailbox_url.as_deref().and_then(safe::address),
         footer: ctx
             .footer
             .iter()

@@ -43,6 +43,7 @@ fn context(lang: Lang) -> PageContext {
         settings_url: "/self-service/settings/browser".to_owned(),
         sessions_url: Some("/ui/sessions".to_owned()),
         language_url: Some("?lang=de".to_owned()),
+        mailbox_url: Some("/ui/mailbox".to_owned()),
         footer: vec![FooterLink { label: "Help".to_owned(), href: "/help".to_owned() }],
         theme: None,
     }
@@ -493,6 +494,7 @@ fn hostile_text_stays_text_on_every_page() {
             settings_url: text.to_owned(),
             sessions_url: Some(text.to_owned()),
             language_url: Some(text.to_owned()),
+            mailbox_url: Some(text.to_owned()),
             footer: vec![FooterLink { label: text.to_owned(), href: text.to_owned() }],
             ..context(Lang::En)
         };

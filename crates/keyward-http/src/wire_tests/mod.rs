@@ -3,6 +3,7 @@
 //! Time stands still here.
 
 mod described;
+mod mailbox;
 mod people;
 mod transport;
 

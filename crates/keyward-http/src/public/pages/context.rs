@@ -7,7 +7,7 @@ use keyward_pages::{PageContext, Person, THEME_COOKIE, Theme};
 use keyward_selfservice::stories::logout;
 use serde_json::Value;
 
-use super::page_url;
+use super::{mailbox, page_url};
 use crate::answer::Kind;
 use crate::caller::Call;
 
@@ -34,6 +34,7 @@ pub(super) fn of(call: &Call) -> PageContext {
         verification_url: flows.verification.enabled.then(|| starts("verification")),
         settings_url: addresses.init(Kind::Settings, &[]),
         language_url: Some(page_url(caller, "/ui/language", &[("to", other(call.visit.lang).tag()), ("back", here)])),
+        mailbox_url: mailbox::address(caller),
         footer: Vec::new(),
     }
 }

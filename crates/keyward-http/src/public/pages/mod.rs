@@ -4,6 +4,7 @@
 
 mod context;
 mod devices;
+mod mailbox;
 
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ pub(super) fn routes() -> Router {
         .route("/ui/assets/{name}", get(asset))
         .route("/ui/{*rest}", get(nowhere))
         .merge(devices::routes())
+        .merge(mailbox::routes())
 }
 
 /// The start page of the server, when people see the built-in pages.
