@@ -63,10 +63,10 @@ pub(crate) fn take_sent(messages: &mut Vec<MessageBox>) -> Option<String> {
     Some(messages.remove(at).body)
 }
 
-/// The one address that the nodes name; `None` where there are several or none.
+/// The one address that the message or the nodes name; `None` where there are several or none.
 fn address(flow: &Flow<'_>, purpose: Purpose) -> Option<String> {
-    let masked =
-        flow.messages.iter().find(|message| SENT.contains(&message.id)).and_then(|message| message.value("masked_address"));
+    let sent = flow.messages.iter().find(|message| SENT.contains(&message.id));
+    let told = sent.and_then(|message| message.value("masked_address").or_else(|| message.value("address")));
     let named = |node: &Node<'_>| match purpose {
         Purpose::Recover | Purpose::Verify => {
             node.is_input(&["submit"]) && matches!(node.name(), "email" | "recovery_confirm_address")
@@ -76,8 +76,8 @@ fn address(flow: &Flow<'_>, purpose: Purpose) -> Option<String> {
         }
         Purpose::SignIn | Purpose::Confirm | Purpose::Settings => node.is_hidden() && node.name() == "identifier",
     };
-    let values: BTreeSet<String> = match masked {
-        Some(masked) => BTreeSet::from([masked.to_owned()]),
+    let values: BTreeSet<String> = match told {
+        Some(told) => BTreeSet::from([told.to_owned()]),
         None => flow.nodes.iter().filter(|node| named(node)).filter_map(Node::value).filter(|value| !value.is_empty()).collect(),
     };
     let mut values = values.into_iter();

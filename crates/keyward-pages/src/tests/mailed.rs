@@ -273,6 +273,10 @@ fn several_addresses_of_a_second_step_leave_open_where_the_code_went() {
     let html = login(&sent, &context(Lang::En)).expect("page");
     check("two addresses", &html);
     assert!(html.contains("A code is on its way to you.") && !html.contains("We sent a code"));
+    let mut told = sent.clone();
+    told["ui"]["messages"][0]["context"] = json!({"address": "+46701740605"});
+    let told = login(&told, &context(Lang::En)).expect("page");
+    assert!(told.contains("We sent a code of 6 digits to +46701740605.") && !told.contains("spam folder"));
     assert!(html.contains("<div class=\"who\"><span dir=\"auto\">mara@example.org</span>"));
 }
 
