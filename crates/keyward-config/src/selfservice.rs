@@ -101,9 +101,13 @@ fn flows(reader: Reader<'_>, public: &BaseUrl, report: &mut Report) -> Flows {
 
 fn mailed(reader: Reader<'_>, public: &BaseUrl, name: &str, report: &mut Report) -> MailedFlow {
     let key = |last: &str| format!("selfservice.flows.{name}.{last}");
+    if reader.text(&key("use")) == Some("link") {
+        let message = "links are not sent yet; people get a code instead, which the method code has to allow";
+        report.warn(WarningKind::NotYet, &reader.place(&key("use")), key("use"), message);
+    }
     MailedFlow {
         enabled: reader.on(&key("enabled"), false),
-        strategy: if reader.text(&key("use")) == Some("link") { MailedStrategy::Link } else { MailedStrategy::Code },
+        strategy: MailedStrategy::Code,
         notify_unknown_recipients: reader.on(&key("notify_unknown_recipients"), false),
         flow: flow(reader, public, name, report),
     }

@@ -4,9 +4,9 @@
 //! The only place that names a status for a self-service flow; `answer.golden` pins the whole table.
 
 use http::StatusCode;
-use keyward_model::{Aal, ContinueWith, CredentialType, FlowId, FlowType, IdentityId, Problem, Time};
-use keyward_selfservice::outcome::{IssuedSession, Outcome, Registered, Saved, SignedIn};
-use keyward_selfservice::view::{LoginView, RegistrationView, SettingsView};
+use keyward_model::{Aal, ContinueWith, CredentialType, FlowId, FlowType, IdentityId, Problem, Time, WaitingFlow};
+use keyward_selfservice::outcome::{IssuedSession, Outcome, Recovered, Registered, Saved, SignedIn};
+use keyward_selfservice::view::{LoginView, MailedView, RegistrationView, SettingsView};
 use keyward_services::admin::Refused;
 use serde::Serialize;
 
@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     Settings,
     Login,
     Registration,
+    Recovery,
+    Verification,
 }
 
 impl Kind {
@@ -29,6 +31,8 @@ impl Kind {
             Self::Settings => "settings",
             Self::Login => "login",
             Self::Registration => "registration",
+            Self::Recovery => "recovery",
+            Self::Verification => "verification",
         }
     }
 }
@@ -63,6 +67,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) refusal: Door,
     /// For refusals that only a loaded flow can have: on API flows they are JSON whatever the client accepts.
     pub(crate) late: Door,
+    /// Scripts and apps are told of the next flow inside an error (`feature_flags.use_continue_with_transitions`).
+    pub(crate) transitions: bool,
     /// A script sent the request (`Sec-Fetch-Mode`).
     pub(crate) scripted: bool,
     /// `return_to` of an init request, as it came.
@@ -77,6 +83,7 @@ pub(crate) struct Scene<'a> {
 pub(crate) enum Said {
     Created(Shape),
     Shown(Shape),
+    Opened(Shape),
     Refused(Shape),
     Continued(Shape),
     Stepped(Shape),
@@ -86,6 +93,7 @@ pub(crate) enum Said {
     Saved { shape: Shape, location: String, session_expires_at: Time },
     SignedIn(SignedIn),
     Registered(Registered),
+    Recovered { shape: Shape, session: IssuedSession, location: String, by_flow: bool },
 }
 
 /// A flow, reduced to what answers need of it.
@@ -133,9 +141,10 @@ fn tell(addresses: &Addresses, scene: Scene<'_>, said: Said) -> Reply {
             (Step::Init | Step::Submit, Door::Html) => Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(scene.kind, shape.id)),
             (Step::Fetch, _) | (_, Door::Spa | Door::Api) => Reply::json(StatusCode::OK, shape.json),
         },
+        Said::Opened(shape) => Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(scene.kind, shape.id)),
         Said::Refused(shape) => match (scene.kind, door(scene.refusal, shape.flow_type)) {
             (Kind::Registration, Door::Html) => Reply::redirect(StatusCode::FOUND, addresses.ui(scene.kind, shape.id)),
-            (Kind::Settings | Kind::Login, Door::Html) => {
+            (Kind::Settings | Kind::Login | Kind::Recovery | Kind::Verification, Door::Html) => {
                 Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(scene.kind, shape.id))
             }
             (_, Door::Spa | Door::Api) => Reply::json(StatusCode::BAD_REQUEST, shape.json),
@@ -174,6 +183,17 @@ fn tell(addresses: &Addresses, scene: Scene<'_>, said: Said) -> Reply {
         }
         Said::SignedIn(signed_in) => tell_signed_in(scene, signed_in),
         Said::Registered(registered) => tell_registered(scene, registered),
+        Said::Recovered { shape, session, location, by_flow } => {
+            let reply = match (door(scene.success, shape.flow_type), by_flow) {
+                (Door::Api, true) => return Reply::json(StatusCode::OK, shape.json),
+                (Door::Api, false) => return Reply::failure(location_change(&location)),
+                (Door::Html, _) => Reply::redirect(StatusCode::SEE_OTHER, location),
+                (Door::Spa, true) => Reply::json(StatusCode::OK, shape.json),
+                (Door::Spa, false) => Reply::failure(location_change(&location)),
+            };
+            // Nobody has signed in here with all that their account asks for, so the browser gets no lane of its own.
+            with_session(reply, None, session)
+        }
     }
 }
 
@@ -246,7 +266,9 @@ fn refuse(addresses: &Addresses, scene: Scene<'_>, problem: &Problem) -> Reply {
     let at = match problem {
         // Known before the flow is.
         Problem::SessionInactive | Problem::FlowIdMalformed | Problem::FlowNotFound => scene.refusal,
-        Problem::FlowExpired { flow_type, .. } | Problem::FlowGone { flow_type, .. } => door(scene.refusal, *flow_type),
+        Problem::FlowExpired { flow_type, .. }
+        | Problem::FlowReplaced { flow_type, .. }
+        | Problem::FlowGone { flow_type, .. } => door(scene.refusal, *flow_type),
         _ if step == Step::Submit => scene.late,
         _ => scene.refusal,
     };
@@ -268,15 +290,29 @@ fn refuse(addresses: &Addresses, scene: Scene<'_>, problem: &Problem) -> Reply {
         (Door::Html, Problem::RefreshRequired { return_to, aal }, Step::Init | Step::Submit, _) => {
             Reply::redirect(StatusCode::SEE_OTHER, refresh(addresses, return_to, *aal))
         }
-        (Door::Html, Problem::SessionAlreadyAvailable { location }, Step::Submit, Kind::Registration) => {
+        (Door::Html, Problem::SessionAlreadyAvailable { location }, Step::Submit, Kind::Registration)
+        | (Door::Html, Problem::SessionAlreadyAvailable { location }, Step::Init, Kind::Recovery) => {
             Reply::redirect(StatusCode::FOUND, location.clone())
         }
         (Door::Html, Problem::SessionAlreadyAvailable { location }, Step::Init | Step::Submit, _) => {
             Reply::redirect(StatusCode::SEE_OTHER, location.clone())
         }
-        (Door::Html, Problem::FlowExpired { replacement, .. }, Step::Init | Step::Submit, _) => {
+        (Door::Html, Problem::FlowExpired { replacement, .. } | Problem::FlowReplaced { replacement, .. }, ..)
+            if step != Step::Fetch =>
+        {
             Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(kind, *replacement))
         }
+        // What became of a recovery or verification is read where the new flow is (contract: recovery 2.9, 3.2).
+        (Door::Spa, Problem::FlowExpired { replacement, .. }, Step::Submit, Kind::Recovery)
+        | (Door::Spa | Door::Api, Problem::FlowExpired { replacement, .. }, Step::Submit, Kind::Verification) => {
+            Reply::redirect(StatusCode::SEE_OTHER, addresses.flow(kind, *replacement))
+        }
+        (
+            Door::Spa | Door::Api,
+            Problem::FlowExpired { replacement, .. } | Problem::FlowReplaced { replacement, .. },
+            Step::Submit,
+            Kind::Recovery,
+        ) if !scene.transitions => Reply::redirect(StatusCode::SEE_OTHER, addresses.flow(kind, *replacement)),
         // Reading a flow is answered with JSON, whoever asks.
         (_, _, Step::Fetch, _) => Reply::failure(told),
         (at, _, Step::Init | Step::Submit, _) => hand_over(at, told),
@@ -325,14 +361,24 @@ fn failure(addresses: &Addresses, kind: Kind, step: Step, scripted: bool, now: T
             Step::Fetch => Failure::bare(StatusCode::NOT_FOUND),
             Step::Init | Step::Submit => Failure::new(StatusCode::NOT_FOUND, "There is no flow with this id."),
         },
-        Problem::FlowExpired { replacement, flow_type: _, expired_at } => Failure::named(
-            StatusCode::GONE,
-            "self_service_flow_expired",
-            "The flow has expired; a new one was made in its place.",
-        )
-        .beside("expired_at", serde_json::to_value(expired_at).unwrap_or_default())
-        .beside("since", now.since(*expired_at).micros().saturating_mul(1_000))
-        .beside("use_flow_id", replacement.to_string()),
+        Problem::FlowExpired { replacement, flow_type: _, expired_at } => {
+            let told = Failure::named(
+                StatusCode::GONE,
+                "self_service_flow_expired",
+                "The flow has expired; a new one was made in its place.",
+            );
+            let told = if kind == Kind::Recovery { told.detail("continue_with", recovery_ui(*replacement)) } else { told };
+            told.beside("expired_at", serde_json::to_value(expired_at).unwrap_or_default())
+                .beside("since", now.since(*expired_at).micros().saturating_mul(1_000))
+                .beside("use_flow_id", replacement.to_string())
+        }
+        Problem::FlowReplaced { replacement, flow_type: _, reason } => match kind {
+            Kind::Recovery => {
+                Failure::new(StatusCode::BAD_REQUEST, reason.clone()).detail("continue_with", recovery_ui(*replacement))
+            }
+            _ => Failure::named(StatusCode::GONE, "self_service_flow_replaced", reason.clone())
+                .beside("use_flow_id", replacement.to_string()),
+        },
         Problem::FlowGone { flow_type, return_to } => gone(addresses, kind, *flow_type, return_to.as_deref()),
         Problem::IdentityMismatch => {
             Failure::named(StatusCode::FORBIDDEN, "security_identity_mismatch", "The flow belongs to another identity.")
@@ -397,8 +443,11 @@ fn failure(addresses: &Addresses, kind: Kind, step: Step, scripted: bool, now: T
 fn gone(addresses: &Addresses, kind: Kind, flow_type: FlowType, return_to: Option<&str>) -> Failure {
     let reason = "The flow has expired; start a new one.";
     let told = match kind {
-        Kind::Settings => Failure::new(StatusCode::GONE, reason),
-        Kind::Login | Kind::Registration => Failure::named(StatusCode::GONE, "self_service_flow_expired", reason),
+        Kind::Settings | Kind::Verification => Failure::new(StatusCode::GONE, reason),
+        Kind::Recovery if flow_type == FlowType::Browser => Failure::new(StatusCode::GONE, reason),
+        Kind::Login | Kind::Registration | Kind::Recovery => {
+            Failure::named(StatusCode::GONE, "self_service_flow_expired", reason)
+        }
     };
     match flow_type {
         FlowType::Api => told.detail("api", format!("{}/self-service/{}/api", addresses.public, kind.path())),
@@ -407,6 +456,12 @@ fn gone(addresses: &Addresses, kind: Kind, flow_type: FlowType, return_to: Optio
             told.detail("redirect_to", addresses.init(kind, &query)).detail("return_to", return_to.unwrap_or_default())
         }
     }
+}
+
+/// What a refused recovery goes on with.
+fn recovery_ui(replacement: FlowId) -> serde_json::Value {
+    let flow = WaitingFlow { id: replacement, verifiable_address: None, url: None };
+    serde_json::to_value([ContinueWith::ShowRecoveryUi { flow }]).unwrap_or_default()
 }
 
 fn location_change(location: &str) -> Failure {
@@ -441,6 +496,7 @@ impl<V: View, S: Success> IntoSaid for Outcome<V, S> {
         match self {
             Self::Created(view) => shape(&view).map(Said::Created),
             Self::Shown(view) => shape(&view).map(Said::Shown),
+            Self::Opened(view) => shape(&view).map(Said::Opened),
             Self::Refused(view) => shape(&view).map(Said::Refused),
             Self::Continued(view) => shape(&view).map(Said::Continued),
             Self::Stepped(view) => shape(&view).map(Said::Stepped),
@@ -482,6 +538,12 @@ impl View for RegistrationView {
     }
 }
 
+impl View for MailedView {
+    fn key(&self) -> (FlowId, FlowType) {
+        (self.id, self.flow_type)
+    }
+}
+
 impl Success for Saved {
     fn into_said(self) -> Result<Said, Problem> {
         let shape = shape(&self.view)?;
@@ -498,6 +560,19 @@ impl Success for SignedIn {
 impl Success for Registered {
     fn into_said(self) -> Result<Said, Problem> {
         Ok(Said::Registered(self))
+    }
+}
+
+impl Success for Recovered {
+    fn into_said(self) -> Result<Said, Problem> {
+        let Self { view, session, location, by_flow } = self;
+        Ok(Said::Recovered { shape: shape(&view)?, session, location, by_flow })
+    }
+}
+
+impl Success for std::convert::Infallible {
+    fn into_said(self) -> Result<Said, Problem> {
+        match self {}
     }
 }
 

@@ -35,6 +35,7 @@ fn problems(flow_type: FlowType) -> Vec<Problem> {
         Problem::FlowIdMalformed,
         Problem::FlowNotFound,
         Problem::FlowExpired { replacement: flow_id(REPLACEMENT), flow_type, expired_at: now() },
+        Problem::FlowReplaced { replacement: flow_id(REPLACEMENT), flow_type, reason: text("why") },
         Problem::FlowGone { flow_type, return_to: None },
         Problem::FlowGone { flow_type, return_to: Some(text("https://app.example/x?y")) },
         Problem::IdentityMismatch,
@@ -67,6 +68,7 @@ fn problems(flow_type: FlowType) -> Vec<Problem> {
             | Problem::FlowIdMalformed
             | Problem::FlowNotFound
             | Problem::FlowExpired { .. }
+            | Problem::FlowReplaced { .. }
             | Problem::FlowGone { .. }
             | Problem::IdentityMismatch
             | Problem::Csrf(_)
@@ -112,6 +114,7 @@ fn outcomes(kind: Kind, flow_type: FlowType) -> Vec<(&'static str, Said)> {
     let mut all = vec![
         ("created", Said::Created(shape_of(flow_type))),
         ("shown", Said::Shown(shape_of(flow_type))),
+        ("opened", Said::Opened(shape_of(flow_type))),
         ("refused", Said::Refused(shape_of(flow_type))),
         ("continued", Said::Continued(shape_of(flow_type))),
         ("stepped", Said::Stepped(shape_of(flow_type))),
@@ -153,6 +156,14 @@ fn outcomes(kind: Kind, flow_type: FlowType) -> Vec<(&'static str, Said)> {
             all.push(("registered", registered(None)));
             all.push(("registered with session", registered(Some(session(Some("ory_st_new"))))));
         }
+        Kind::Recovery => {
+            for (name, by_flow) in [("recovered, told by the flow", true), ("recovered, told by an address", false)] {
+                let shape = shape_of(flow_type);
+                let session = session(Some("ory_st_new"));
+                all.push((name, Said::Recovered { shape, session, location: location(), by_flow }));
+            }
+        }
+        Kind::Verification => {}
     }
     all
 }
@@ -203,7 +214,9 @@ fn describe(head: &str, failure: &Failure) -> String {
 fn table() -> String {
     let addresses = Addresses::sample();
     let mut text = String::new();
-    for kind in [Kind::Settings, Kind::Login, Kind::Registration] {
+    let kinds = [Kind::Settings, Kind::Login, Kind::Registration, Kind::Recovery, Kind::Verification];
+    let scenes = kinds.into_iter().map(|kind| (kind, true)).chain([(Kind::Recovery, false)]);
+    for (kind, transitions) in scenes {
         for step in [Step::Init, Step::Fetch, Step::Submit] {
             for (door, flow_type) in [(Door::Html, FlowType::Browser), (Door::Spa, FlowType::Browser), (Door::Api, FlowType::Api)]
             {
@@ -213,13 +226,15 @@ fn table() -> String {
                     success: if step == Step::Fetch { Door::Spa } else { door },
                     refusal: door,
                     late: door,
+                    transitions,
                     scripted: door == Door::Spa,
                     return_to: Some("https://app.example/"),
                     token: Some("ory_st_shown"),
                     now: now() + Span::seconds(1),
                 };
                 let mut put = |name: &str, reply: Reply| {
-                    let row = format!("{} {step:?} {door:?} | {name}", kind.path());
+                    let how = if transitions { "" } else { ", no transitions" };
+                    let row = format!("{}{how} {step:?} {door:?} | {name}", kind.path());
                     writeln!(text, "{row} | {}", line(&reply)).expect("a string");
                 };
                 for (name, said) in outcomes(kind, flow_type) {
@@ -262,12 +277,13 @@ fn api_flows_are_json_even_for_clients_that_ask_for_html() {
         success: Door::Html,
         refusal: Door::Html,
         late: Door::Api,
+        transitions: true,
         scripted: false,
         return_to: None,
         token: None,
         now: now(),
     };
-    for (name, said) in outcomes(Kind::Login, FlowType::Api) {
+    for (name, said) in outcomes(Kind::Login, FlowType::Api).into_iter().filter(|(name, _)| *name != "opened") {
         let content = answer(&addresses, scene, Ok(said)).content;
         // Who has to wait, or to ask on a page, is told so in an error, which is JSON as well.
         let told = ["throttled", "sent back"].contains(&name);

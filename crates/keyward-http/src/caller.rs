@@ -80,10 +80,11 @@ impl Caller {
             .filter_map(|(_, value)| CsrfCookie::parse(value))
             .take(MOST_CSRF_COOKIES)
             .collect();
+        let query = Query::parse(uri.query().unwrap_or_default());
         Self {
             now: known.app.now(),
-            query: Query::parse(uri.query().unwrap_or_default()),
-            exempt: csrf::is_exempt(uri.path()),
+            exempt: csrf::is_exempt(uri.path()) && !csrf::is_mailed_link(&method, uri.path(), &query),
+            query,
             fresh_csrf: OnceLock::new(),
             known,
             method,
@@ -277,6 +278,7 @@ impl Caller {
             },
             refusal,
             late: refusal,
+            transitions: self.app().config.feature_flags.use_continue_with_transitions,
             scripted: self.is_scripted(),
             return_to: self.query.get("return_to"),
             token: None,

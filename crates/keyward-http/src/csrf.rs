@@ -9,8 +9,14 @@ use keyward_selfservice::ForbiddenHeader;
 use keyward_services::csrf::{CsrfBinding, CsrfCookie, is_csrf_token};
 
 use crate::client::text;
+use crate::query::Query;
 use crate::state::Known;
 use crate::{cookies, cors};
+
+/// Whether a request follows the link of a message: the browser that does so goes on with the flow and needs a cookie for it.
+pub(crate) fn is_mailed_link(method: &Method, path: &str, query: &Query) -> bool {
+    *method == Method::GET && path == "/self-service/verification" && query.get("code").is_some_and(|code| !code.is_empty())
+}
 
 /// Whether the outer layer leaves a path alone: it sets no cookie there and checks no token. Flow submits check themselves,
 /// because API clients share their addresses with browsers; sessions are ended by scripts with methods that forms cannot send.

@@ -46,6 +46,8 @@ pub(crate) struct Addresses {
     pub(crate) login_ui: String,
     pub(crate) registration_ui: String,
     pub(crate) settings_ui: String,
+    pub(crate) recovery_ui: String,
+    pub(crate) verification_ui: String,
     pub(crate) error_ui: String,
 }
 
@@ -56,8 +58,15 @@ impl Addresses {
             Kind::Settings => &self.settings_ui,
             Kind::Login => &self.login_ui,
             Kind::Registration => &self.registration_ui,
+            Kind::Recovery => &self.recovery_ui,
+            Kind::Verification => &self.verification_ui,
         };
         with_query(page, &[("flow", &id.to_string())])
+    }
+
+    /// The address that shows a flow to programs.
+    pub(crate) fn flow(&self, kind: Kind, id: FlowId) -> String {
+        format!("{}/self-service/{}/flows?id={id}", self.public, kind.path())
     }
 
     /// The address that starts a browser flow.
@@ -95,6 +104,8 @@ impl Site {
             login_ui: flows.login.ui_url.to_string(),
             registration_ui: flows.registration.flow.ui_url.to_string(),
             settings_ui: flows.settings.flow.ui_url.to_string(),
+            recovery_ui: flows.recovery.flow.ui_url.to_string(),
+            verification_ui: flows.verification.flow.ui_url.to_string(),
             error_ui: flows.error_ui_url.to_string(),
         };
         let pages = [
@@ -104,9 +115,15 @@ impl Site {
             flows.recovery.flow.ui_url.url(),
             flows.verification.flow.ui_url.url(),
         ];
-        let built_in =
-            [("login", &addresses.login_ui), ("registration", &addresses.registration_ui), ("settings", &addresses.settings_ui)];
-        let built_in_pages = built_in.into_iter().any(|(name, page)| *page == base.join(&format!("/ui/{name}")));
+        let shown = [
+            ("login", true, &addresses.login_ui),
+            ("registration", true, &addresses.registration_ui),
+            ("settings", true, &addresses.settings_ui),
+            ("recovery", flows.recovery.enabled, &addresses.recovery_ui),
+            ("verification", flows.verification.enabled, &addresses.verification_ui),
+        ];
+        let is_built_in = |(name, shown, page): (&str, bool, &String)| shown && *page == base.join(&format!("/ui/{name}"));
+        let built_in_pages = shown.into_iter().any(is_built_in);
         Self {
             csrf_cookie: csrf_cookie_name(base.as_str()),
             session_cookie: config.session.cookie_name.clone(),
@@ -136,7 +153,13 @@ impl Site {
 /// Origins that a submit may redirect to by configuration, sorted.
 fn form_targets(config: &Config) -> Vec<String> {
     let flows = &config.selfservice.flows;
-    let afters = [&flows.login.after, &flows.registration.flow.after, &flows.settings.flow.after];
+    let afters = [
+        &flows.login.after,
+        &flows.registration.flow.after,
+        &flows.settings.flow.after,
+        &flows.recovery.flow.after,
+        &flows.verification.flow.after,
+    ];
     let methods = afters.iter().flat_map(|after| after.methods.values()).map(|method| &method.default_browser_return_url);
     let configured = afters.iter().map(|after| &after.default_browser_return_url).chain(methods).flatten();
     let mut origins: Vec<_> = configured.filter_map(|text| Url::parse(text).ok()).map(|url| url.origin()).collect();
@@ -158,6 +181,8 @@ impl Addresses {
             login_ui: "https://ui.example/login".to_owned(),
             registration_ui: "https://ui.example/registration".to_owned(),
             settings_ui: "https://ui.example/settings?theme=dark".to_owned(),
+            recovery_ui: "https://ui.example/recovery".to_owned(),
+            verification_ui: "https://ui.example/verification".to_owned(),
             error_ui: "https://ui.example/error".to_owned(),
         }
     }

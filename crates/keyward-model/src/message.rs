@@ -108,6 +108,17 @@ impl Message {
         Self::new(id, json!({ "expired_at": expired_at, "expired_at_unix": expired_at.unix() }))
     }
 
+    /// Somebody is back in their account, and until this instant they need not sign in again to change it (1060001).
+    pub fn recovered(privileged_until: Time) -> Self {
+        let context = json!({
+            // Older clients know this spelling.
+            "privilegedSessionExpiresAt": privileged_until,
+            "privileged_session_expires_at": privileged_until,
+            "privileged_session_expires_at_unix": privileged_until.unix(),
+        });
+        Self::new(1_060_001, context)
+    }
+
     /// The label of a trait or identifier field (1070002).
     pub fn title(title: &str, name: &str) -> Self {
         Self::new(1_070_002, json!({ "title": title, "name": name }))

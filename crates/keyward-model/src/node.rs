@@ -95,6 +95,17 @@ pub enum Attributes {
         /// Always `img`.
         node_type: &'static str,
     },
+    /// A link.
+    Anchor {
+        /// Where it leads.
+        href: String,
+        /// What it says.
+        title: Message,
+        /// Its id.
+        id: String,
+        /// Always `a`.
+        node_type: &'static str,
+    },
     /// A script that the page loads.
     Script(Box<Script>),
 }
@@ -281,7 +292,7 @@ impl Node {
     pub fn id(&self) -> &str {
         match &self.attributes {
             Attributes::Input(input) => &input.name,
-            Attributes::Text { id, .. } | Attributes::Img { id, .. } => id,
+            Attributes::Text { id, .. } | Attributes::Img { id, .. } | Attributes::Anchor { id, .. } => id,
             Attributes::Script(script) => script.id,
         }
     }
@@ -296,6 +307,7 @@ impl Node {
             },
             Attributes::Text { text, .. } => text.text.clone(),
             Attributes::Img { src, .. } => src.clone(),
+            Attributes::Anchor { href, .. } => href.clone(),
             Attributes::Script(script) => script.src.clone(),
         }
     }
@@ -305,7 +317,7 @@ impl Node {
     pub fn in_language(mut self, lang: Lang) -> Self {
         self.messages = self.messages.into_iter().map(|message| message.in_language(lang)).collect();
         self.meta.label = self.meta.label.map(|label| label.in_language(lang));
-        if let Attributes::Text { text, .. } = &mut self.attributes {
+        if let Attributes::Text { text, .. } | Attributes::Anchor { title: text, .. } = &mut self.attributes {
             *text = text.clone().in_language(lang);
         }
         self

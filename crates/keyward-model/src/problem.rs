@@ -43,6 +43,15 @@ pub enum Problem {
         /// When the old one ended.
         expired_at: Time,
     },
+    /// A flow cannot go on for another reason than its age; a replacement says why.
+    FlowReplaced {
+        /// The new flow.
+        replacement: FlowId,
+        /// Who talks.
+        flow_type: FlowType,
+        /// The sentence of the replacement's message.
+        reason: String,
+    },
     /// A read came too late.
     FlowGone {
         /// Who talks.

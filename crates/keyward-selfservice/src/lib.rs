@@ -10,5 +10,8 @@ pub mod view;
 pub mod visit;
 pub mod webauthn_script;
 
-pub use outcome::{IssuedSession, LoginOutcome, Outcome, Registered, RegistrationOutcome, Saved, SettingsOutcome, SignedIn};
+pub use outcome::{
+    IssuedSession, LoginOutcome, Outcome, Recovered, RecoveryOutcome, Registered, RegistrationOutcome, Saved, SettingsOutcome,
+    SignedIn, VerificationOutcome,
+};
 pub use visit::{Client, Device, ForbiddenHeader, Guard, Submitted, Visit};

@@ -4,7 +4,7 @@
 
 use keyward_model::{ContinueWith, FlowType, IdentityId, Secret, Time};
 
-use crate::view::{LoginView, RegistrationView, SettingsView};
+use crate::view::{LoginView, MailedView, RegistrationView, SettingsView};
 
 /// What happened to a flow of a kind whose view is `V` and whose success is `S`.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub enum Outcome<V, S> {
     Created(V),
     /// A flow was read.
     Shown(V),
+    /// The link of a message was followed: its page comes next, whoever asks (303).
+    Opened(V),
     /// The form is refused, or its next step is due; the flow says which.
     Refused(V),
     /// Nothing was changed yet, but the flow shows something new: programs get it (200), a browser goes back to its page.
@@ -47,6 +49,11 @@ pub type SettingsOutcome = Outcome<SettingsView, Saved>;
 pub type LoginOutcome = Outcome<LoginView, SignedIn>;
 /// Registration stories.
 pub type RegistrationOutcome = Outcome<RegistrationView, Registered>;
+
+/// Recovery stories.
+pub type RecoveryOutcome = Outcome<MailedView, Recovered>;
+/// Verification stories: an address that is confirmed is one more thing that the flow shows.
+pub type VerificationOutcome = Outcome<MailedView, std::convert::Infallible>;
 
 /// A change was stored.
 #[derive(Debug)]
@@ -106,4 +113,17 @@ pub struct Registered {
     pub location: String,
     /// What the client does next.
     pub continue_with: Vec<ContinueWith>,
+}
+
+/// Somebody is back in their account.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The flow at its end, `continue_with` included.
+    pub view: MailedView,
+    /// The session.
+    pub session: IssuedSession,
+    /// Where a browser goes: the settings page, unless the request asked for none.
+    pub location: String,
+    /// Whether scripts and apps get the flow (`feature_flags.use_continue_with_transitions`) or are told to send a browser.
+    pub by_flow: bool,
 }

@@ -80,3 +80,25 @@ pub struct RegistrationView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transient_payload: Option<Map<String, Value>>,
 }
+
+/// A recovery or verification flow.
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "the fields are the wire's words, described in the contract")]
+pub struct MailedView {
+    pub id: FlowId,
+    #[serde(rename = "type")]
+    pub flow_type: FlowType,
+    pub expires_at: Time,
+    pub issued_at: Time,
+    pub request_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub return_to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active: Option<String>,
+    pub ui: Ui,
+    pub state: EntryState,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub continue_with: Vec<ContinueWith>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transient_payload: Option<Map<String, Value>>,
+}

@@ -114,6 +114,15 @@ pub async fn judge(app: &App, purpose: Purpose, flow: FlowId, typed: &str, now: 
     })
 }
 
+/// The account that the codes of a flow were sent for, when there is one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn identity_of(app: &App, purpose: Purpose, flow: FlowId) -> Result<Option<IdentityId>, Problem> {
+    let rows = app.store.list_codes(flow, purpose.word()).await.map_err(storage_problem)?;
+    Ok(rows.iter().find_map(|code| code.identity_id))
+}
+
 /// Uses a code up, in the commit of what it proves: of many requests at once one goes through, the others are refused with
 /// [`keyward_store::Refusal::AlreadyUsed`].
 pub fn use_up(code: CodeId, now: Time, batch: &mut Batch) {

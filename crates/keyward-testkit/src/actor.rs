@@ -132,10 +132,12 @@ impl Actor {
             assert_ne!(self.client, ClientKind::Browser, "browsers are redirected: {reply:?}");
             answered(flow, &reply)
         };
-        if let Said::Done(Done { body, .. }) = &said
-            && let Some(token) = body["session_token"].as_str()
-        {
-            self.set_token(Some(token));
+        if let Said::Done(Done { body, .. }) = &said {
+            let next = body["continue_with"].as_array().into_iter().flatten();
+            let handed_over = next.filter_map(|item| item["ory_session_token"].as_str()).next();
+            if let Some(token) = body["session_token"].as_str().or(handed_over) {
+                self.set_token(Some(token));
+            }
         }
         Submitted { reply, said }
     }
@@ -152,10 +154,12 @@ impl Actor {
     /// What a redirect of a browser means. `flow` is the one that was submitted.
     async fn redirected(&self, flow: Option<&Flow>, reply: &Reply) -> Said {
         let location = reply.location();
-        for kind in ["settings", "login", "registration"] {
+        for kind in ["settings", "login", "registration", "recovery", "verification"] {
             if let Some(id) = parameter(location, "flow").filter(|_| location.starts_with(&format!("{}?", page(kind)))) {
                 let shown = self.fetched(kind, &id).await;
-                let is_refused = !shown.is_saved();
+                // A recovery ends on the settings page.
+                let recovered = kind == "settings" && flow.is_some_and(|flow| flow.kind == "recovery");
+                let is_refused = !shown.is_saved() && !recovered;
                 // Only a refused registration is answered with 302.
                 let allowed: &[u16] = if kind == "registration" && is_refused { &[302, 303] } else { &[303] };
                 assert!(allowed.contains(&reply.status), "{reply:?}");
@@ -342,6 +346,9 @@ fn answered(flow: &Flow, reply: &Reply) -> Said {
         if reply.status == 200 && shown.is_saved() {
             return Said::Done(Done { location: next_location(&body), flow: Some(shown), body });
         }
+        if reply.status == 200 && shown.kind == "recovery" && shown.json["state"] == "passed_challenge" {
+            return Said::Done(Done { location: next_location(&body), flow: None, body });
+        }
         return Said::Form(shown);
     }
     if reply.status == 200 {
@@ -354,8 +361,12 @@ fn answered(flow: &Flow, reply: &Reply) -> Said {
 
 fn next_location(body: &Value) -> Option<String> {
     let items = body["continue_with"].as_array()?;
-    let item = items.iter().find(|item| item["action"] == "redirect_browser_to")?;
-    item["redirect_browser_to"].as_str().map(str::to_owned)
+    let place = |item: &Value| match item["action"].as_str()? {
+        "redirect_browser_to" => item["redirect_browser_to"].as_str().map(str::to_owned),
+        "show_settings_ui" => item["flow"]["url"].as_str().map(str::to_owned),
+        _ => None,
+    };
+    items.iter().find_map(place)
 }
 
 /// Flattens to dotted names, as the names of nodes are; items of lists repeat the name.

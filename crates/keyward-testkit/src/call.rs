@@ -193,7 +193,7 @@ impl std::fmt::Debug for Reply {
 }
 
 /// A query parameter of an address, absolute or not.
-pub(crate) fn parameter(address: &str, name: &str) -> Option<String> {
+pub fn parameter(address: &str, name: &str) -> Option<String> {
     let query = address.split_once('?')?.1.split('#').next()?;
     url::form_urlencoded::parse(query.as_bytes()).find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
 }

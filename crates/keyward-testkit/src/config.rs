@@ -58,6 +58,8 @@ fn base(place: &Place<'_>) -> Value {
                     "after": { "password": { "hooks": [{ "hook": "session" }] } },
                 },
                 "settings": { "ui_url": format!("{UI}/settings") },
+                "recovery": { "ui_url": format!("{UI}/recovery") },
+                "verification": { "ui_url": format!("{UI}/verification") },
             },
             "methods": {
                 "profile": { "enabled": true },
@@ -142,7 +144,7 @@ pub fn schema_url(schema: &Value) -> String {
 }
 
 /// RFC 7396: objects merge, `null` removes, everything else replaces.
-pub(crate) fn merge(target: &mut Value, patch: &Value) {
+pub fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(changes) = patch else {
         if !patch.is_null() {
             *target = patch.clone();

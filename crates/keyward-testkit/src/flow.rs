@@ -9,7 +9,7 @@ use crate::call::{Reply, parameter};
 /// A flow, as fetched.
 #[derive(Clone, Debug)]
 pub struct Flow {
-    /// `settings`, `login` or `registration`.
+    /// `settings`, `login`, `registration`, `recovery` or `verification`.
     pub kind: String,
     /// All of it.
     pub json: Value,
@@ -141,11 +141,12 @@ pub enum Said {
 /// What a submit that went through brought.
 #[derive(Debug)]
 pub struct Done {
-    /// The settings flow afterwards; other flows end.
+    /// The settings flow afterwards, also where a recovery led a browser to it; other flows end.
     pub flow: Option<Flow>,
     /// The body of a JSON answer; null for browsers.
     pub body: Value,
-    /// Where the person is sent: `Location`, or `redirect_browser_to` in `continue_with`. API clients are sent nowhere.
+    /// Where the person is sent: `Location`, or what `continue_with` says. API clients are sent nowhere but to settings after a
+    /// recovery.
     pub location: Option<String>,
 }
 

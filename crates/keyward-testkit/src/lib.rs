@@ -41,8 +41,8 @@ mod trial;
 
 pub use actor::{Actor, PASSWORD};
 pub use admin::Admin;
-pub use call::{Call, Reply};
-pub use config::{APP, UI, schema_url};
+pub use call::{Call, Reply, parameter};
+pub use config::{APP, UI, merge, schema_url};
 pub use database::DatabaseKind;
 pub use flow::{Done, Flow, Said, Submitted};
 pub use jar::SetCookie;

@@ -159,7 +159,7 @@ $schema: https://example.org/x
     let loud = "\
 selfservice:
   methods:
-    code: {enabled: true}
+    link: {enabled: true}
     b2b: {config: {organizations: [{id: x}]}}
   whitelisted_return_urls: [\"https://old.example/\"]
 tracing: {provider: jaeger, providers: {jaeger: {sampling: {trace_id_ratio: 0.5}}}}
@@ -170,7 +170,7 @@ ciphers: {algorithm: noop}
     let said: Vec<(String, WarningKind, &str)> =
         warnings.iter().map(|warning| (warning.place.to_string(), warning.kind, warning.key.as_str())).collect();
     let expected = [
-        ("1.yml:3", WarningKind::NotYet, "selfservice.methods.code"),
+        ("1.yml:3", WarningKind::NotYet, "selfservice.methods.link"),
         ("1.yml:4", WarningKind::Commercial, "selfservice.methods.b2b"),
         ("1.yml:5", WarningKind::Deprecated, "selfservice.whitelisted_return_urls"),
         ("1.yml:6", WarningKind::NotYet, "tracing.providers.jaeger"),

@@ -6,6 +6,7 @@ mod batch;
 mod health;
 mod identities;
 mod list;
+mod recovery;
 mod redirects;
 mod sessions;
 
@@ -27,7 +28,12 @@ use crate::reply::Reply;
 const LARGEST_BODY: usize = 32 << 20;
 
 pub(crate) fn routes() -> Router {
-    Router::new().merge(identities::routes()).merge(sessions::routes()).merge(health::routes()).merge(asides())
+    Router::new()
+        .merge(identities::routes())
+        .merge(sessions::routes())
+        .merge(recovery::routes())
+        .merge(health::routes())
+        .merge(asides())
 }
 
 /// What is for those who came to the wrong port.
@@ -37,7 +43,9 @@ pub(crate) fn asides() -> Router {
 
 /// What all routes but the asides are for programs.
 pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
-    [identities::OPERATIONS, batch::OPERATIONS, sessions::OPERATIONS, health::OPERATIONS].into_iter().flatten()
+    [identities::OPERATIONS, batch::OPERATIONS, sessions::OPERATIONS, recovery::OPERATIONS, health::OPERATIONS]
+        .into_iter()
+        .flatten()
 }
 
 /// Sends what a handler found, or why it found nothing.

@@ -3,7 +3,7 @@
 //! Read by the methods of `keyward_selfservice`.
 
 use super::schema::Schema;
-use super::schema::Shape::{Flag, Object, Text};
+use super::schema::Shape::{Flag, Named, Object, Text, Time, Uuid};
 use super::schema::{may, must};
 
 pub(super) const SCHEMAS: &[Schema] = &[
@@ -17,6 +17,54 @@ pub(super) const SCHEMAS: &[Schema] = &[
             ("passkey", "updateLoginFlowWithPasskeyMethod"),
             ("webauthn", "updateLoginFlowWithWebAuthnMethod"),
             ("lookup_secret", "updateLoginFlowWithLookupSecretMethod"),
+        ],
+    ),
+    Schema::object(
+        "createRecoveryCodeForIdentityBody",
+        "Whose code, and how long it counts.",
+        &[
+            must("identity_id", Uuid),
+            may("expires_in", Text).says("A duration such as `30m`."),
+            may("flow_type", Named("selfServiceFlowType")),
+        ],
+    ),
+    Schema::object(
+        "recoveryCodeForIdentity",
+        "A code to hand over.",
+        &[must("recovery_link", Text).says("The page that takes it."), must("recovery_code", Text), may("expires_at", Time)],
+    ),
+    Schema::told_by(
+        "updateVerificationFlowBody",
+        "A submit of a verification flow.",
+        "method",
+        &[("code", "updateVerificationFlowWithCodeMethod")],
+    ),
+    Schema::object(
+        "updateVerificationFlowWithCodeMethod",
+        "Asks for a code, or sends it.",
+        &[
+            must("method", Text).says("`code`."),
+            may("csrf_token", Text),
+            may("email", Text).says("Where the code goes; again for another one."),
+            may("code", Text),
+            may("transient_payload", Object),
+        ],
+    ),
+    Schema::told_by(
+        "updateRecoveryFlowBody",
+        "A submit of a recovery flow.",
+        "method",
+        &[("code", "updateRecoveryFlowWithCodeMethod")],
+    ),
+    Schema::object(
+        "updateRecoveryFlowWithCodeMethod",
+        "Asks for a code, or sends it.",
+        &[
+            must("method", Text).says("`code`."),
+            may("csrf_token", Text),
+            may("email", Text).says("Where the code goes; again for another one."),
+            may("code", Text),
+            may("transient_payload", Object),
         ],
     ),
     Schema::object(

@@ -2,8 +2,8 @@
 //! Named as the official clients name them.
 //! Written from `keyward_selfservice::view` and `keyward_model::Node`.
 
-use super::schema::Schema;
 use super::schema::Shape::{Any, Flag, List, Named, Number, Object, Text, Time, Uuid};
+use super::schema::{Member, Schema};
 use super::schema::{may, must};
 
 pub(super) const SCHEMAS: &[Schema] = &[
@@ -66,10 +66,12 @@ pub(super) const SCHEMAS: &[Schema] = &[
             may("transient_payload", Object),
         ],
     ),
+    Schema::object("recoveryFlow", "Somebody gets back into their account.", MAILED),
+    Schema::object("verificationFlow", "Somebody confirms an address.", MAILED),
     Schema::words("selfServiceFlowType", "Who a flow is for.", &["browser", "api"]),
     Schema::words(
         "loginFlowState",
-        "How far a login or registration has come.",
+        "How far a login, registration, recovery or verification has come.",
         &["choose_method", "sent_email", "passed_challenge"],
     ),
     Schema::words("settingsFlowState", "How far a change has come.", &["show_form", "success"]),
@@ -174,10 +176,16 @@ pub(super) const SCHEMAS: &[Schema] = &[
         "continueWith",
         "What a client does next.",
         &[
-            must("action", Text).says("`set_ory_session_token` or `redirect_browser_to`; says which key there is."),
+            must("action", Text).says("`set_ory_session_token`, `redirect_browser_to` or `show_…_ui`; says which key there is."),
             may("ory_session_token", Text),
             may("redirect_browser_to", Text),
+            may("flow", Named("continueWithFlow")),
         ],
+    ),
+    Schema::object(
+        "continueWithFlow",
+        "A flow that waits.",
+        &[must("id", Uuid), may("url", Text).says("Its page."), may("verifiable_address", Text)],
     ),
     Schema::object(
         "successfulNativeLogin",
@@ -209,8 +217,33 @@ pub(super) const SCHEMAS: &[Schema] = &[
         &["registrationFlow", "errorGeneric"],
     ),
     Schema::either(
+        "recoveryFlowOrError",
+        "The form again with what is wrong, or why there is none.",
+        &["recoveryFlow", "errorGeneric"],
+    ),
+    Schema::either(
+        "verificationFlowOrError",
+        "The form again with what is wrong, or why there is none.",
+        &["verificationFlow", "errorGeneric"],
+    ),
+    Schema::either(
         "settingsFlowOrError",
         "The form again with what is wrong, or why there is none.",
         &["settingsFlow", "errorGeneric"],
     ),
+];
+
+/// What recovery and verification flows have.
+const MAILED: &[Member] = &[
+    must("id", Uuid),
+    must("type", Named("selfServiceFlowType")),
+    must("expires_at", Time),
+    must("issued_at", Time),
+    must("request_url", Text),
+    may("return_to", Text),
+    may("active", Text).says("The method in use."),
+    must("ui", Named("uiContainer")),
+    must("state", Named("loginFlowState")),
+    may("continue_with", List(&Named("continueWith"))),
+    may("transient_payload", Object),
 ];

@@ -150,6 +150,8 @@ pub(crate) const FLOW_ID: Parameter = in_query("id", Uuid, "The flow.").required
 pub(crate) const FLOW: Parameter = in_query("flow", Uuid, "The flow.").required();
 pub(crate) const RETURN_TO: Parameter =
     in_query("return_to", Text, "Where the browser goes in the end; one of `selfservice.allowed_return_urls`.");
+pub(crate) const CODE: Parameter = in_query("code", Text, "The code of a message.");
+pub(crate) const SKIP_SETTINGS: Parameter = in_query("skip_settings", Flag, "Whether the recovery ends without a settings flow.");
 pub(crate) const ORGANIZATION: Parameter = in_query("organization", Text, "The organisation that is signed in to.");
 pub(crate) const IDENTITY_SCHEMA: Parameter = in_query("identity_schema", Text, "The identity schema of the account.");
 pub(crate) const IDENTITY: Parameter = in_path("id", Uuid, "The identity.");

@@ -7,11 +7,13 @@ pub(crate) mod health;
 mod login;
 mod logout;
 mod pages;
+mod recovery;
 mod redirects;
 mod registration;
 mod schemas;
 pub(crate) mod sessions;
 mod settings;
+mod verification;
 mod well_known;
 mod whoami;
 
@@ -36,6 +38,8 @@ pub(crate) fn routes() -> Router {
         .merge(settings::routes())
         .merge(login::routes())
         .merge(registration::routes())
+        .merge(recovery::routes())
+        .merge(verification::routes())
         .merge(logout::routes())
         .merge(sessions::routes())
         .merge(whoami::routes())
@@ -57,6 +61,8 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         login::OPERATIONS,
         registration::OPERATIONS,
         settings::OPERATIONS,
+        recovery::OPERATIONS,
+        verification::OPERATIONS,
         logout::OPERATIONS,
         whoami::OPERATIONS,
         sessions::OPERATIONS,

@@ -4,12 +4,16 @@
 
 pub mod login;
 pub mod logout;
+mod mailed;
+pub mod recovery;
 pub mod registration;
 pub mod sessions;
 pub mod settings;
+pub mod verification;
 
 use keyward_model::{
-    ContinueWith, Flow, FlowType, Form, Kind, Memory, Message, Node, Owner, Problem, Session, Span, Time, Ui, upsert,
+    ContinueWith, Flow, FlowType, Form, IdentitySnapshot, Kind, Memory, Message, Node, Owner, Problem, Session, Span, Time, Ui,
+    upsert,
 };
 use keyward_services::audit::{Client, Event, EventKind};
 use keyward_services::schema::IdentitySchema;
@@ -98,6 +102,18 @@ pub(crate) fn entry_schema<'a>(app: &'a App, chosen: Option<&str>) -> Option<&'a
         Some(id) => app.schemas.get(id).map(|entry| &entry.schema),
         None => Some(&app.schemas.default_schema().schema),
     }
+}
+
+/// The schema of an account that exists.
+///
+/// # Errors
+/// When the operator took it out of the configuration.
+fn schema_of<'a>(app: &'a App, identity: &IdentitySnapshot) -> Result<&'a IdentitySchema, Problem> {
+    let identity = &identity.identity;
+    app.schemas.get(&identity.schema_id).map(|entry| &entry.schema).ok_or_else(|| {
+        tracing::error!(identity.id = %identity.id, schema = identity.schema_id, "The identity's schema is not configured");
+        Problem::Internal
+    })
 }
 
 /// Whether a person may choose this schema themself.

@@ -17,7 +17,7 @@ use keyward_services::{App, flow_rows, storage_problem};
 use keyward_store::{Batch, ContainerRow, Refusal as Guarded, StoreError, UniqueConflict};
 use serde_json::value::RawValue;
 
-use super::{new_flow, note, redirect, replace_expired, return_to, store_form, ui};
+use super::{new_flow, note, redirect, replace_expired, return_to, schema_of, store_form, ui};
 use crate::gate::{self, Admission};
 use crate::methods::{Change, Proposal, REGISTERED_ALREADY, Refusal, SETTINGS, SettingsContext, SettingsMethod, ShowOnce};
 use crate::outcome::{Outcome, Saved, SettingsOutcome};
@@ -490,7 +490,13 @@ async fn expire(app: &App, visit: &Visit, active: &ActiveSession, flow: &Flow<Se
     replace_expired(app, replacement, flow).await
 }
 
-fn fresh_flow(app: &App, visit: &Visit, active: &ActiveSession, flow_type: FlowType, request_url: &str) -> Flow<Settings> {
+pub(super) fn fresh_flow(
+    app: &App,
+    visit: &Visit,
+    active: &ActiveSession,
+    flow_type: FlowType,
+    request_url: &str,
+) -> Flow<Settings> {
     let extra = SettingsExtra { identity_id: active.session.identity_id, origin: FlowOrigin::Normal, last_method: None };
     let lifespan = app.config.selfservice.flows.settings.flow.lifespan;
     new_flow(app, visit, flow_type, request_url, lifespan, SettingsState::ShowForm, extra)
@@ -502,7 +508,13 @@ fn enabled(app: &App) -> impl Iterator<Item = &'static dyn SettingsMethod> {
 }
 
 /// Lets every method put what it needs until the submit into the flow's sealed memory.
-fn remember(app: &App, visit: &Visit, flow: &mut Flow<Settings>, identity: &IdentitySnapshot, schema: &IdentitySchema) {
+pub(super) fn remember(
+    app: &App,
+    visit: &Visit,
+    flow: &mut Flow<Settings>,
+    identity: &IdentitySnapshot,
+    schema: &IdentitySchema,
+) {
     let mut memory = keyward_model::Memory::default();
     for method in enabled(app) {
         let context = SettingsContext { app, visit, flow, identity, schema };
@@ -522,11 +534,7 @@ async fn identity<'a>(app: &'a App, active: &ActiveSession) -> Result<(IdentityS
     let snapshot = app.store.find_identity(active.session.identity_id).await.map_err(storage_problem)?;
     // Deleted between the session check and now: the session is gone with it.
     let snapshot = snapshot.ok_or(Problem::SessionInactive)?;
-    let schema = app.schemas.get(&snapshot.identity.schema_id).map(|entry| &entry.schema);
-    let schema = schema.ok_or_else(|| {
-        tracing::error!(identity.id = %snapshot.identity.id, schema = snapshot.identity.schema_id, "The identity's schema is not configured");
-        Problem::Internal
-    })?;
+    let schema = schema_of(app, &snapshot)?;
     Ok((snapshot, schema))
 }
 

@@ -17,7 +17,7 @@ use http::{HeaderValue, StatusCode};
 use keyward_model::{ErrorId, Lang, Problem};
 use keyward_pages::{PageContext, PageError};
 use keyward_selfservice::outcome::Outcome;
-use keyward_selfservice::stories::{login, registration, settings};
+use keyward_selfservice::stories::{login, recovery, registration, settings, verification};
 use keyward_services::{error_store, storage_problem};
 use serde_json::Value;
 use url::Url;
@@ -38,6 +38,8 @@ pub(super) fn routes() -> Router {
         .route("/ui/login", get(show_login))
         .route("/ui/registration", get(show_registration))
         .route("/ui/settings", get(show_settings))
+        .route("/ui/recovery", get(show_recovery))
+        .route("/ui/verification", get(show_verification))
         .route("/ui/error", get(show_error))
         .route("/ui/language", get(choose_language))
         .route("/ui/assets/{name}", get(asset))
@@ -90,6 +92,18 @@ async fn show_settings(Extension(caller): Called) -> Result<Response, Response> 
     show(call, Kind::Settings, said, keyward_pages::settings).await
 }
 
+async fn show_recovery(Extension(caller): Called) -> Result<Response, Response> {
+    let mut call = visit(caller).await?;
+    let said = recovery::fetch(call.caller.app(), &mut call.visit, call.caller.flow_id("flow")).await;
+    show(call, Kind::Recovery, said, keyward_pages::recovery).await
+}
+
+async fn show_verification(Extension(caller): Called) -> Result<Response, Response> {
+    let mut call = visit(caller).await?;
+    let said = verification::fetch(call.caller.app(), &mut call.visit, call.caller.flow_id("flow")).await;
+    show(call, Kind::Verification, said, keyward_pages::verification).await
+}
+
 type Draw = fn(&Value, &PageContext) -> Result<String, PageError>;
 
 /// Draws a flow. A flow that is gone, foreign or unreadable gives way to a new one; what else went wrong is told as at
@@ -114,7 +128,12 @@ async fn show<V: View, S: Success>(
             None => Ok(call.answer(kind, Step::Init, Err::<Outcome<V, S>, _>(problem)).await),
         },
         done @ Ok(
-            Outcome::Stepped(_) | Outcome::SentBack(_) | Outcome::SentOn { .. } | Outcome::Throttled { .. } | Outcome::Done(_),
+            Outcome::Opened(_)
+            | Outcome::Stepped(_)
+            | Outcome::SentBack(_)
+            | Outcome::SentOn { .. }
+            | Outcome::Throttled { .. }
+            | Outcome::Done(_),
         ) => Ok(call.answer(kind, Step::Init, done).await),
     }
 }

@@ -25,9 +25,10 @@ const GENERATION: usize = 312;
 fn everything() -> Value {
     let party = json!({ "id": "example.org", "origins": ["https://example.org", "https://example.com"] });
     let keys = json!({ "enabled": true, "config": { "rp": party } });
-    json!({ "selfservice": { "methods": {
-        "totp": { "enabled": true }, "lookup_secret": { "enabled": true }, "passkey": keys, "webauthn": keys,
-    } } })
+    json!({ "selfservice": {
+        "methods": { "totp": { "enabled": true }, "lookup_secret": { "enabled": true }, "passkey": keys, "webauthn": keys },
+        "flows": { "recovery": { "enabled": true }, "verification": { "enabled": true } },
+    } })
 }
 
 #[database_test(sqlite, config = everything())]
