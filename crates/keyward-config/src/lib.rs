@@ -3,6 +3,7 @@
 //! Knows no database, no request and no clock, and never prints a secret.
 
 mod check;
+mod courier;
 mod document;
 mod effective;
 mod env;
@@ -23,6 +24,7 @@ mod tokenizer;
 mod traces;
 mod tree;
 
+pub use courier::{Clients, Courier, EmailChannel, HttpAuth, HttpRequest, Smtp, SmtpTls};
 pub use effective::Effective;
 pub use hooks::{Hook, Recipients};
 pub use limits::Limits;

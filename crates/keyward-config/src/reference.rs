@@ -180,6 +180,9 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("courier.worker.pull_count", "10"),
     ("courier.worker.pull_wait", "1s"),
     ("courier.delivery_strategy", "smtp"),
+    ("courier.smtp.from_address", "no-reply@ory.kratos.sh"),
+    ("courier.smtp.local_name", "localhost"),
+    ("clients.{http,smtp}.disallow_private_ip_ranges", "false"),
 ];
 
 /// Every key, in the order of the table.
@@ -346,7 +349,7 @@ mod tests {
         let before = config(&[source("base.yml", base.to_owned())]);
         for (pattern, default) in DEFAULTS.iter().filter(|(pattern, _)| !pattern.contains(['<', '['])) {
             // The switch of CORS decides whether the rest of its block is read.
-            for path in alternatives(pattern).into_iter().filter(|path| !path.starts_with("courier")) {
+            for path in alternatives(pattern).into_iter().filter(|path| !path.starts_with("courier.")) {
                 let depth = path.split('.').enumerate().map(|(depth, name)| format!("{}{name}:", " ".repeat(depth)));
                 let text = format!("{} {default}\n", depth.collect::<Vec<_>>().join("\n"));
                 let after = config(&[source("base.yml", base.to_owned()), source("one.yml", text)]);

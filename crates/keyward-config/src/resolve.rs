@@ -6,6 +6,7 @@ use keyward_model::{RequiredAal, Secret, Span};
 use url::Url;
 
 use crate::check::parse_size;
+use crate::courier;
 use crate::document::{Node, Shape};
 use crate::limits;
 use crate::load::Flags;
@@ -14,7 +15,7 @@ use crate::report::{Place, Report, WarningKind};
 use crate::selfservice;
 use crate::settings::{
     Argon2, Attempts, BaseUrl, Cleanup, Config, Cookies, Cors, FeatureFlags, HashAlgorithm, Hashers, Identity, Listener, Log,
-    LogFormat, LogLevel, Pem, PublicListener, RawSettings, SameSite, SchemaSource, Secrets, Session, Tls,
+    LogFormat, LogLevel, Pem, PublicListener, SameSite, SchemaSource, Secrets, Session, Tls,
 };
 use crate::tokenizer;
 use crate::traces;
@@ -105,7 +106,6 @@ pub(crate) fn resolve(root: &Node, flags: &Flags, report: &mut Report) -> Option
     let feature_flags = feature_flags(reader);
     let trusted_proxies = trusted_proxies(reader, report);
     let cors = cors(reader, report);
-    courier(reader, report);
     factor_rule(reader, report);
     if let Some(cipher) = reader.text("ciphers.algorithm").filter(|algorithm| *algorithm == "noop") {
         let message = format!("\"{cipher}\" is accepted, but secrets at rest are encrypted all the same");
@@ -144,7 +144,9 @@ pub(crate) fn resolve(root: &Node, flags: &Flags, report: &mut Report) -> Option
         brand_name: reader.owned("ui.brand.name", "Keyward"),
         revision: reader.text("revision").map(str::to_owned),
         cleanup: cleanup(reader),
-        courier: reader.node("courier").map(RawSettings::from_node),
+        courier: courier::resolve(reader, report),
+        watch_courier: reader.on("watch-courier", false),
+        clients: courier::clients(reader),
     })
 }
 
@@ -516,25 +518,6 @@ fn feature_flags(reader: Reader<'_>) -> FeatureFlags {
         legacy_oidc_registration_node_group: on("legacy_oidc_registration_node_group"),
         legacy_allow_insecure_origins: on("legacy_allow_insecure_origins"),
         refresh_login_choose_address: on("refresh_login_choose_address"),
-    }
-}
-
-fn courier(reader: Reader<'_>, report: &mut Report) {
-    let key = "courier.smtp.connection_uri";
-    let Some(uri) = reader.text(key) else { return };
-    let place = reader.place(key);
-    if !uri.starts_with("smtp://") && !uri.starts_with("smtps://") {
-        report.refuse(&place, key, "expected a URL that begins with smtp:// or smtps://");
-        return;
-    }
-    let (address, query) = uri.split_once('?').unwrap_or((uri, ""));
-    if address.matches('@').count() > 1 {
-        let message = "more than one @; write the one inside the user name or password as %40";
-        report.warn(WarningKind::Advice, &place, key, message);
-    }
-    if query.split('&').any(|pair| pair.split('=').next() == Some("legacy_ssl")) {
-        let message = "legacy_ssl is an old parameter without effect; smtps:// already means TLS from the start";
-        report.warn(WarningKind::Deprecated, &place, key, message);
     }
 }
 

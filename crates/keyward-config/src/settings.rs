@@ -9,6 +9,7 @@ use keyward_model::{RequiredAal, Secret, Span};
 use serde_json::Value;
 use url::Url;
 
+use crate::courier::{Clients, Courier};
 use crate::document::Node;
 use crate::hooks::Hook;
 use crate::limits::Limits;
@@ -62,8 +63,12 @@ pub struct Config {
     pub revision: Option<String>,
     /// What is deleted in the background, and when.
     pub cleanup: Cleanup,
-    /// The block `courier` as written; `None` when there is none.
-    pub courier: Option<RawSettings>,
+    /// How messages are delivered.
+    pub courier: Courier,
+    /// `watch-courier`: this server delivers them itself.
+    pub watch_courier: bool,
+    /// Which addresses the server may call.
+    pub clients: Clients,
 }
 
 /// How many wrong attempts are let pass, and what follows.

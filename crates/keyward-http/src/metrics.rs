@@ -22,6 +22,7 @@ const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const REQUESTS: &str = "http_requests_total";
 const DURATION: &str = "http_requests_duration_seconds";
 const SIGN_INS: &str = "keyward_sign_ins_total";
+const MESSAGES: &str = "keyward_courier_messages_total";
 const WAITING: &str = "keyward_password_queue_waiting";
 const HASHING: &str = "keyward_password_queue_busy";
 const DATABASE_ERRORS: &str = "keyward_database_errors_total";
@@ -120,6 +121,9 @@ impl Telemetry {
         for (method, result, count) in app.sign_ins.counts() {
             self.counter(SIGN_INS, &[("method", method), ("result", result)]).absolute(count);
         }
+        for (channel, result, count) in app.messages.counts() {
+            self.counter(MESSAGES, &[("channel", channel), ("result", result)]).absolute(count);
+        }
         let load = app.hasher.load();
         self.gauge(WAITING, &[("lane", "public")]).set(load.waiting_public as f64);
         self.gauge(WAITING, &[("lane", "signed_in")]).set(load.waiting_signed_in as f64);
@@ -146,6 +150,7 @@ impl Telemetry {
             SharedString::from("Time from the head of a request to the head of its answer, in seconds."),
         );
         counter(SIGN_INS, "Sign-ins by method and result.");
+        counter(MESSAGES, "Messages queued, delivered and given up, and attempts that failed, by channel.");
         gauge(WAITING, "Passwords that wait to be hashed or compared, by lane.");
         gauge(HASHING, "Passwords being hashed or compared.");
         counter(DATABASE_ERRORS, "Failed calls of the database.");

@@ -11,6 +11,7 @@ use keyward_model::{Clock, CodeUse, Factors, Random, SettingsRules, Time};
 use keyward_store::Store;
 
 use crate::breach::{BadBreachHost, BreachLookup, BreachRules};
+use crate::courier::{Counts, Gateways};
 use crate::hashing::{Argon2Parameters, HashCapacity, HashParameters, Hasher, HasherError};
 use crate::keys::{KeyError, KeyMaterial, Keyring};
 use crate::networks::Networks;
@@ -45,6 +46,10 @@ pub struct App {
     pub jsonnet: Arc<Jsonnet>,
     /// Makes tokens of sessions.
     pub tokenizers: Tokenizers,
+    /// HTTP gateways for messages.
+    pub gateways: Gateways,
+    /// What became of messages so far.
+    pub messages: Arc<Counts>,
 }
 
 /// Why a configuration cannot be served.
@@ -65,6 +70,9 @@ pub enum BuildError {
     /// Documents of the session tokenizer cannot be used; each with its key and where that was written.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Tokenizer(Vec<BadDocument>),
+    /// Snippets of the courier cannot be used; each with its key and where that was written.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Courier(Vec<BadDocument>),
 }
 
 fn list(errors: &[(String, SchemaError)]) -> String {
@@ -130,13 +138,13 @@ impl App {
                 max_breaches: u64::from(method.max_breaches),
                 ignore_network_errors: method.ignore_network_errors,
             };
-            // The host is the operator's own word, so it may be a private mirror.
-            let outbound = Arc::new(Outbound::new(OutboundRules { allow_private: true, private_exceptions: Vec::new() }));
+            let outbound = Arc::new(Outbound::new(outbound_rules(&config)));
             Some(Arc::new(BreachLookup::new(rules, outbound, Arc::clone(&clock))?))
         } else {
             None
         };
-        let tokenizers = Tokenizers::load(&config.session.tokenizers).map_err(BuildError::Tokenizer)?;
+        let tokenizers = Tokenizers::load(&config.session.tokenizers, outbound_rules(&config)).map_err(BuildError::Tokenizer)?;
+        let gateways = Gateways::load(&config).map_err(BuildError::Courier)?;
         Ok(Self {
             config,
             store,
@@ -150,6 +158,8 @@ impl App {
             networks: Arc::default(),
             jsonnet: Arc::new(Jsonnet::of_this_program(cores)),
             tokenizers,
+            gateways,
+            messages: Arc::default(),
         })
     }
 
@@ -163,6 +173,7 @@ impl App {
         let mut next = Self::assemble(config, self.store.clone(), clock, chance, cores, Some(&self.hasher))?;
         next.sign_ins = Arc::clone(&self.sign_ins);
         next.networks = Arc::clone(&self.networks);
+        next.messages = Arc::clone(&self.messages);
         next.jsonnet = Arc::clone(&self.jsonnet);
         Ok(next)
     }
@@ -227,6 +238,12 @@ impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App").finish_non_exhaustive()
     }
+}
+
+/// Addresses in the configuration are the operator's own word, so they may be private unless the operator says otherwise.
+pub(crate) fn outbound_rules(config: &Config) -> OutboundRules {
+    let clients = &config.clients;
+    OutboundRules { allow_private: !clients.http_public_only, private_exceptions: clients.http_exceptions.clone() }
 }
 
 const fn hash_parameters(config: &Config) -> HashParameters {

@@ -208,7 +208,7 @@ impl Resolve for Resolver {
 }
 
 /// Whether an address belongs to the public internet (IANA special-purpose address registries, RFC 6890).
-fn is_public(address: IpAddr) -> bool {
+pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),

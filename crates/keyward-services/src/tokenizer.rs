@@ -122,7 +122,7 @@ impl Tokenizers {
     ///
     /// # Errors
     /// Every document that cannot be used.
-    pub fn load(templates: &[TokenizerTemplate]) -> Result<Self, Vec<BadDocument>> {
+    pub fn load(templates: &[TokenizerTemplate], rules: OutboundRules) -> Result<Self, Vec<BadDocument>> {
         let mut errors = Vec::new();
         let mut loaded = Vec::with_capacity(templates.len());
         for template in templates {
@@ -138,8 +138,7 @@ impl Tokenizers {
                 });
             }
         }
-        // The addresses are the operator's own word, so they may be private.
-        let outbound = Outbound::new(OutboundRules { allow_private: true, private_exceptions: Vec::new() });
+        let outbound = Outbound::new(rules);
         if errors.is_empty() { Ok(Self { templates: loaded, outbound }) } else { Err(errors) }
     }
 }
@@ -153,7 +152,7 @@ fn signing_key(document: String) -> Result<SigningKey, DocumentError> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every kind of document has such a reader")]
-const fn snippet(document: String) -> Result<String, DocumentError> {
+pub(crate) const fn snippet(document: String) -> Result<String, DocumentError> {
     Ok(document)
 }
 
@@ -236,17 +235,17 @@ async fn mapped(
 }
 
 /// What is made of the text of a document.
-type Reading<T> = fn(String) -> Result<T, DocumentError>;
+pub(crate) type Reading<T> = fn(String) -> Result<T, DocumentError>;
 
 /// Where a document is.
 #[derive(Debug)]
-enum Origin<T> {
+pub(crate) enum Origin<T> {
     Here(Arc<T>),
     Remote(Remote<T>),
 }
 
 /// A document of the network, as it was when it was fetched last.
-struct Remote<T> {
+pub(crate) struct Remote<T> {
     url: Url,
     read: Reading<T>,
     /// One request fetches, the others wait for it.
@@ -267,7 +266,7 @@ struct Kept<T> {
 }
 
 impl<T> Origin<T> {
-    fn load(document: &Document, read: Reading<T>) -> Result<Self, BadDocument> {
+    pub(crate) fn load(document: &Document, read: Reading<T>) -> Result<Self, BadDocument> {
         let url = document.url.reveal();
         let loaded = if url.starts_with("http://") || url.starts_with("https://") {
             Url::parse(url).map_err(|_| DocumentError::NoAddress).map(|url| {
@@ -280,7 +279,7 @@ impl<T> Origin<T> {
         loaded.map_err(|why| BadDocument { at: document.at.clone(), key: document.key.clone(), why })
     }
 
-    async fn get(&self, outbound: &Outbound, now: Time) -> Result<Arc<T>, DocumentError> {
+    pub(crate) async fn get(&self, outbound: &Outbound, now: Time) -> Result<Arc<T>, DocumentError> {
         match self {
             Self::Here(value) => Ok(Arc::clone(value)),
             Self::Remote(remote) => remote.get(outbound, now).await,
@@ -297,7 +296,10 @@ impl<T> Remote<T> {
                 Ok(value) => *kept = Kept { value: Some(Arc::new(value)), again: Some(now + KEPT) },
                 Err(error) => {
                     kept.again = Some(now + PAUSE);
-                    tracing::warn!(error = &error as &dyn std::error::Error, "A document of the tokenizer could not be fetched");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "A document of the configuration could not be fetched"
+                    );
                     if kept.value.is_none() {
                         return Err(error);
                     }

@@ -358,7 +358,7 @@ fn a_configuration_with_every_method_loads() {
     let Loaded { config, warnings, .. } =
         load(&[source], &BTreeMap::new(), &Flags { dev: true, ..Flags::default() }).unwrap_or_else(|errors| panic!("{errors}"));
     assert!(warnings.iter().all(|warning| warning.kind == WarningKind::NotYet), "{warnings:#?}");
-    assert!(config.courier.is_some());
+    assert!(config.courier.delivers());
     assert_eq!(config.hashers.bcrypt_cost, 8);
     assert_eq!(config.public.base_url.as_str(), "http://localhost:4433/");
     assert_eq!(config.public.cors.map(|cors| cors.allowed_origins), Some(vec!["http://localhost:4455".to_owned()]));

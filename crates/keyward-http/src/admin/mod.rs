@@ -3,6 +3,7 @@
 //! Nobody is asked who they are here: whoever reaches this port may do everything.
 
 mod batch;
+mod courier;
 mod health;
 mod identities;
 mod list;
@@ -32,6 +33,7 @@ pub(crate) fn routes() -> Router {
         .merge(identities::routes())
         .merge(sessions::routes())
         .merge(recovery::routes())
+        .merge(courier::routes())
         .merge(health::routes())
         .merge(asides())
 }
@@ -43,9 +45,16 @@ pub(crate) fn asides() -> Router {
 
 /// What all routes but the asides are for programs.
 pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
-    [identities::OPERATIONS, batch::OPERATIONS, sessions::OPERATIONS, recovery::OPERATIONS, health::OPERATIONS]
-        .into_iter()
-        .flatten()
+    [
+        identities::OPERATIONS,
+        batch::OPERATIONS,
+        sessions::OPERATIONS,
+        recovery::OPERATIONS,
+        courier::OPERATIONS,
+        health::OPERATIONS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Sends what a handler found, or why it found nothing.

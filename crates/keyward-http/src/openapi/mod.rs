@@ -5,6 +5,7 @@
 //! slow to build.
 
 mod bodies;
+mod courier;
 mod flows;
 mod identities;
 mod operation;
@@ -24,7 +25,7 @@ pub fn openapi() -> Value {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         path[operation.method.to_lowercase()] = operation.json();
     }
-    let tables = [flows::SCHEMAS, bodies::SCHEMAS, sessions::SCHEMAS, identities::SCHEMAS, refusals::SCHEMAS];
+    let tables = [flows::SCHEMAS, bodies::SCHEMAS, sessions::SCHEMAS, identities::SCHEMAS, courier::SCHEMAS, refusals::SCHEMAS];
     let schemas: Map<String, Value> =
         tables.into_iter().flatten().map(|schema| (schema.name.to_owned(), schema.json())).collect();
     json!({
@@ -38,6 +39,7 @@ pub fn openapi() -> Value {
         "tags": [
             { "name": "frontend", "description": "What apps and browsers ask." },
             { "name": "identity", "description": "What operators ask, on the admin port, where nobody is asked who they are." },
+            { "name": "courier", "description": "What operators ask about mail." },
             { "name": "metadata", "description": "What machines ask." },
         ],
         "paths": paths,

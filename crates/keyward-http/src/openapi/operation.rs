@@ -41,6 +41,11 @@ impl Operation {
         Self::new("identity", method, path, name, summary)
     }
 
+    /// For operators who look after mail.
+    pub(crate) const fn courier(method: &'static str, path: &'static str, name: &'static str, summary: &'static str) -> Self {
+        Self::new("courier", method, path, name, summary)
+    }
+
     /// For machines.
     pub(crate) const fn metadata(method: &'static str, path: &'static str, name: &'static str, summary: &'static str) -> Self {
         Self::new("metadata", method, path, name, summary)

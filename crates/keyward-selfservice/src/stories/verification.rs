@@ -98,8 +98,7 @@ fn nodes(app: &App, flow: &Flow<Verification>) -> Vec<Node> {
 
 /// Whether text messages can be sent.
 fn texts(app: &App) -> bool {
-    let channels = app.config.courier.as_ref().and_then(|courier| courier.reveal()["channels"].as_array());
-    channels.is_some_and(|channels| channels.iter().any(|channel| channel["id"] == "sms"))
+    app.config.courier.sms.is_some()
 }
 
 /// Where the person goes afterwards.

@@ -3,14 +3,21 @@
 //! Does not know why a message is sent, and decides no limits: who may cause how many is for the flows.
 
 mod content;
+mod counts;
+mod http;
 mod render;
+mod smtp;
 mod texts;
+mod worker;
 
 use keyward_model::{IdentifierKind, Lang, MessageId, Problem, Secret, Span, Time, Via, canonical_identifier, is_email_address};
 use keyward_store::{Batch, MessageFilter, MessageStatus, OutboxRow, StoreError};
 use serde_json::{Map, Value};
 
 pub use content::{Content, open};
+pub use counts::Counts;
+pub use http::Gateways;
+pub use worker::{Round, deliver_due, deliver_due_until};
 
 use crate::App;
 
@@ -172,6 +179,7 @@ pub fn enqueue(app: &App, mail: &Mail<'_>, now: Time, batch: &mut Batch) -> Resu
         created_at: now,
         updated_at: now,
     });
+    app.messages.queued(mail.via);
     Ok(id)
 }
 

@@ -38,7 +38,7 @@ declare! { "courier";
     PAGE_OF_BOTH = page!(" AND status = $3 AND recipient = $4", "$5");
     /// The condition stands twice: a worker that waited for another one's lock looks at the row again and finds the new lease.
     CLAIM = concat!("UPDATE courier_messages SET status = 'processing', due_at = $1, updated_at = $2 WHERE id IN \
-        (SELECT id FROM courier_messages WHERE due_at <= $2 ORDER BY due_at, id LIMIT $3) AND due_at <= $2 \
+        (SELECT id FROM courier_messages WHERE due_at <= $2 AND channel <> $3 ORDER BY due_at, id LIMIT $4) AND due_at <= $2 \
         RETURNING ", message_columns!());
     BEGIN = "UPDATE courier_messages SET send_count = send_count + 1, due_at = $1, updated_at = $2 \
         WHERE id = $3 AND status = 'processing' AND due_at = $4";
@@ -205,12 +205,19 @@ pub struct MessageFilter {
 
 impl Store {
     /// Takes up to `limit` messages that are due, the longest waiting first, on a lease that ends at `lease_end`: until then no
-    /// other worker gets them. Who did not finish one by then has lost it to whoever asks next.
+    /// other worker gets them. Who did not finish one by then has lost it to whoever asks next. Those of the channel `except` stay.
     ///
     /// # Errors
     /// As [`Store::commit`].
-    pub async fn claim_messages(&self, now: Time, lease_end: Time, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
-        let mut claimed = self.returning::<OutboxRow>(&CLAIM, params![lease_end, now, i64::from(limit)]).await?;
+    pub async fn claim_messages(
+        &self,
+        now: Time,
+        lease_end: Time,
+        except: Option<Via>,
+        limit: u32,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
+        let except = except.map_or("", Via::as_str);
+        let mut claimed = self.returning::<OutboxRow>(&CLAIM, params![lease_end, now, except, i64::from(limit)]).await?;
         claimed.sort_by_key(|row| (row.created_at, row.id));
         Ok(claimed)
     }
