@@ -49,6 +49,21 @@ pub struct Case {
     pub config: Value,
 }
 
+/// A message of the outbox, as an operator of a development server sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailed {
+    /// `id`.
+    pub id: String,
+    /// `status`.
+    pub status: String,
+    /// `subject`; empty for text messages.
+    pub subject: String,
+    /// `body`, the plain text.
+    pub body: String,
+    /// `template_type`.
+    pub template_type: String,
+}
+
 /// A test's world. Clones are the same world.
 #[derive(Clone)]
 pub struct Trial {
@@ -192,6 +207,24 @@ impl Trial {
     /// An operator at the admin port.
     pub fn admin(&self) -> Admin {
         Admin::new(self.clone())
+    }
+
+    /// The messages for an address, newest first, delivered or not.
+    pub async fn mails_to(&self, address: &str) -> Vec<Mailed> {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("page_size", "500")
+            .append_pair("recipient", address)
+            .finish();
+        let messages = self.admin().call("GET", &format!("/admin/courier/messages?{query}")).await.expect(200).json();
+        let text = |message: &Value, name: &str| message[name].as_str().unwrap_or_default().to_owned();
+        let mailed = |message: &Value| Mailed {
+            id: text(message, "id"),
+            status: text(message, "status"),
+            subject: text(message, "subject"),
+            body: text(message, "body"),
+            template_type: text(message, "template_type"),
+        };
+        messages.as_array().expect("a list of messages").iter().map(mailed).collect()
     }
 
     /// The server's and the cookie jars' clock.

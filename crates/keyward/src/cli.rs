@@ -32,6 +32,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Cleanup,
     },
+    /// Deliver mail and text messages.
+    Courier {
+        #[command(subcommand)]
+        what: Courier,
+    },
     /// Judge or show a configuration without starting anything.
     Config {
         #[command(subcommand)]
@@ -109,8 +114,8 @@ pub(crate) struct Serve {
     /// Development mode: cookies without `Secure`, cheap hashing allowed, generated secrets. Never in production.
     #[arg(long)]
     pub(crate) dev: bool,
-    /// Accepted and without effect yet: there is no mail to deliver.
-    #[arg(long, hide = true)]
+    /// Deliver mail and text messages from this process; the same as `watch-courier: true`.
+    #[arg(long)]
     pub(crate) watch_courier: bool,
     /// Accepted and without effect: Keyward sends nothing home.
     #[arg(long, hide = true)]
@@ -169,6 +174,24 @@ pub(crate) struct CleanupSql {
     pub(crate) sleep: String,
     #[command(flatten)]
     pub(crate) config: ConfigFiles,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Courier {
+    /// Deliver what waits in the outbox until told to stop. Several processes may do so at once.
+    Watch(CourierWatch),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CourierWatch {
+    #[command(flatten)]
+    pub(crate) config: ConfigFiles,
+    /// Judge the configuration as `serve --dev` does.
+    #[arg(long)]
+    pub(crate) dev: bool,
+    /// Accepted and without effect: counts are shown by servers.
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub(crate) expose_metrics_port: u16,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,7 @@
 mod check;
 mod cleanup;
 mod cli;
+mod courier;
 mod generate;
 mod identities;
 mod identities_arguments;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         cli::Command::Quickstart(arguments) => quickstart::run(&arguments),
         cli::Command::Migrate { what: cli::Migrate::Sql(arguments) } => migrate::run(&arguments),
         cli::Command::Cleanup { what: cli::Cleanup::Sql(arguments) } => cleanup::run(&arguments),
+        cli::Command::Courier { what: cli::Courier::Watch(arguments) } => courier::run(&arguments),
         cli::Command::Config { what: cli::Config::Check(arguments) } => check::check(&arguments),
         cli::Command::Config { what: cli::Config::Show(arguments) } => check::show(&arguments),
         cli::Command::Identities { what } => identities::run(what),

@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &cli::Quickstart) -> Result<(), Failure> {
         write_new(&config, &first_config(arguments, data, &schema)?)?;
     }
     let origin = Origin { files: vec![config], overrides: port_overrides(arguments), dev: false };
-    serve::serve(origin, Start::Quickstart, |ready| {
+    serve::serve(origin, Start::Quickstart, true, |ready| {
         let base = ready.public.trim_end_matches('/');
         println!("Keyward is ready.");
         println!();

@@ -14,6 +14,7 @@ use keyward_store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::courier::Worker;
 use crate::reload::{Origin, Reloader, complete_secrets};
 use crate::system::{SystemClock, SystemRandom};
 use crate::{Failure, cleanup, cli};
@@ -21,7 +22,7 @@ use crate::{Failure, cleanup, cli};
 /// `keyward serve`.
 pub(crate) fn run(arguments: &cli::Serve) -> Result<(), Failure> {
     let origin = Origin { files: arguments.config.files.clone(), overrides: BTreeMap::new(), dev: arguments.dev };
-    serve(origin, Start::Configured, |_| {})
+    serve(origin, Start::Configured, arguments.watch_courier, |_| {})
 }
 
 /// How a server was started; decides what it may do to its database.
@@ -60,7 +61,8 @@ pub(crate) fn try_load(sources: &[Source], overrides: &BTreeMap<String, String>,
 }
 
 /// Serves until the process is told to stop. `ready` runs once both ports listen.
-pub(crate) fn serve(origin: Origin, start: Start, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
+/// `watch_courier`: deliver mail, whatever the configuration says about it.
+pub(crate) fn serve(origin: Origin, start: Start, watch_courier: bool, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
     let (sources, mut loaded) = origin.load()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -83,7 +85,7 @@ pub(crate) fn serve(origin: Origin, start: Start, ready: impl FnOnce(&Ready)) ->
     if generated.is_some() {
         tracing::warn!("No secrets are configured: sessions and cookies end with this process");
     }
-    let outcome = runtime.block_on(run_server(Given { origin, sources, loaded, generated }, start, ready));
+    let outcome = runtime.block_on(run_server(Given { origin, sources, loaded, generated, watch_courier }, start, ready));
     #[cfg(feature = "otlp")]
     watching.end();
     outcome
@@ -95,12 +97,13 @@ struct Given {
     sources: Vec<Source>,
     loaded: Loaded,
     generated: Option<Secret<String>>,
+    watch_courier: bool,
 }
 
 async fn run_server(given: Given, start: Start, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
     // Caught before anything can be reached, so that a stop right after the start is an orderly one.
     let signals = StopSignals::catch()?;
-    let Given { origin, sources, loaded, generated } = given;
+    let Given { origin, sources, loaded, generated, watch_courier } = given;
     let Loaded { config, effective, .. } = loaded;
     let public_tls = certificate("public", config.public.tls.as_ref())?;
     let admin_tls = certificate("admin", config.admin.tls.as_ref())?;
@@ -111,6 +114,9 @@ async fn run_server(given: Given, start: Start, ready: impl FnOnce(&Ready)) -> R
     let revision = config.revision.clone();
     let app = App::build(config, store, Arc::new(SystemClock), Arc::new(SystemRandom), cores())
         .map_err(|error| Failure::new("this configuration cannot be served", &error))?;
+    if (watch_courier || app.config.watch_courier) && !app.config.courier.delivers() {
+        tracing::warn!("There is no courier to watch: messages wait in the outbox until courier.smtp.connection_uri is set");
+    }
     let status = ConfigStatus { hash: effective.fingerprint(), revision, ..ConfigStatus::new(app.now()) };
     let telemetry = Arc::new(Telemetry::new(status));
     let state = keyward_http::app_state(app);
@@ -126,16 +132,19 @@ async fn run_server(given: Given, start: Start, ready: impl FnOnce(&Ready)) -> R
     // Both ports are bound, so clients are queued from now on even where the first one is not accepted yet.
     ready(&Ready { public: base });
     let (public, admin) = (Listening { listener: public, tls: public_tls }, Listening { listener: admin, tls: admin_tls });
+    let worker = Worker::start(Arc::clone(&state), watch_courier || start == Start::Quickstart);
     let serving = keyward_http::serve_with(public, admin, Arc::clone(&state), telemetry, signals.wait());
-    tokio::select! {
+    let outcome = tokio::select! {
         outcome = serving => outcome.map_err(|error| Failure::new("cannot serve", &error)),
         () = reloader.run() => Err(Failure::say("the watch over the configuration ended unexpectedly")),
         () = cleanup::in_background(state) => Err(Failure::say("cleaning ended unexpectedly")),
-    }
+    };
+    worker.stop().await;
+    outcome
 }
 
 /// Opens the database, which has to be prepared unless this start may do so.
-async fn open(config: &Config, start: Start) -> Result<Store, Failure> {
+pub(crate) async fn open(config: &Config, start: Start) -> Result<Store, Failure> {
     let store = Store::open(config.dsn.reveal()).await.map_err(|error| Failure::new("cannot open the database (dsn)", &error))?;
     match start {
         Start::Quickstart => {
@@ -167,18 +176,18 @@ async fn bind(which: &str, host: &str, port: u16) -> Result<TcpListener, Failure
 }
 
 /// SIGTERM and Ctrl-C, caught from the moment this is made.
-struct StopSignals {
+pub(crate) struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl StopSignals {
-    fn catch() -> Result<Self, Failure> {
+    pub(crate) fn catch() -> Result<Self, Failure> {
         let catch = |kind| signal(kind).map_err(|error| Failure::new("cannot catch signals", &error));
         Ok(Self { interrupt: catch(SignalKind::interrupt())?, terminate: catch(SignalKind::terminate())? })
     }
 
-    async fn wait(mut self) {
+    pub(crate) async fn wait(mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
