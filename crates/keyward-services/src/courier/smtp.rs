@@ -41,29 +41,28 @@ pub(super) async fn deliver(app: &App, smtp: &Smtp, row: &OutboxRow, content: &C
     let implicit = (smtp.tls == SmtpTls::Implicit).then(|| tls.clone());
     let connecting = AsyncSmtpConnection::connect_tokio1(addresses.as_slice(), Some(PATIENCE), &hello, implicit, None);
     let mut connection = step("connect", connecting).await?;
-    let outcome = converse(&mut connection, smtp, &message, &hello, tls).await;
+    // After a failed handshake there is nobody left to say goodbye to.
+    encrypt(&mut connection, smtp, &hello, tls).await?;
+    let outcome = converse(&mut connection, smtp, &message).await;
     // The server has answered for the message already; how it says goodbye changes nothing.
     let _ = tokio::time::timeout(FAREWELL, connection.abort()).await;
     outcome
 }
 
-async fn converse(
-    connection: &mut AsyncSmtpConnection,
-    smtp: &Smtp,
-    message: &Message,
-    hello: &ClientId,
-    tls: TlsParameters,
-) -> Result<(), Failure> {
+async fn encrypt(connection: &mut AsyncSmtpConnection, smtp: &Smtp, hello: &ClientId, tls: TlsParameters) -> Result<(), Failure> {
     match smtp.tls {
         SmtpTls::StartTls if !connection.can_starttls() => {
             let reason = "the server does not offer STARTTLS; disable_starttls=true sends mail without encryption";
-            return Err(Failure::later("starttls", reason));
+            Err(Failure::later("starttls", reason))
         }
         SmtpTls::StartTls | SmtpTls::Opportunistic if connection.can_starttls() => {
-            step("starttls", connection.starttls(tls, hello)).await?;
+            step("starttls", connection.starttls(tls, hello)).await
         }
-        _ => {}
+        _ => Ok(()),
     }
+}
+
+async fn converse(connection: &mut AsyncSmtpConnection, smtp: &Smtp, message: &Message) -> Result<(), Failure> {
     if let Some((user, password)) = &smtp.credentials {
         let credentials = Credentials::new(user.reveal().clone(), password.reveal().clone());
         let proving = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials);

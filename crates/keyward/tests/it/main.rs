@@ -10,6 +10,7 @@ mod admin;
 mod attempts;
 mod concurrency;
 mod config_cases;
+mod courier;
 mod demand;
 mod enumeration;
 mod factors;
