@@ -3,7 +3,7 @@
 //! The answers themselves are written by [`keyward_services::admin`].
 
 use super::schema::Schema;
-use super::schema::Shape::{List, Named, Number, Object, OrNull, Text, Time, Uuid};
+use super::schema::Shape::{Any, List, Named, Number, Text, Time, Uuid};
 use super::schema::{may, must};
 
 pub(super) const SCHEMAS: &[Schema] = &[
@@ -32,7 +32,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
             must("id", Uuid),
             must("message_id", Uuid),
             must("status", Named("messageDispatchStatus")),
-            may("error", OrNull(&Object)),
+            may("error", Any).says("Why it failed: `message`, `step` and `status`; null when it did not."),
             must("created_at", Time),
             must("updated_at", Time),
         ],

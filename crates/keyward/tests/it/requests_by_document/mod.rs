@@ -113,6 +113,7 @@ async fn populate(t: &Trial, number: usize) -> World {
         email,
         logout: logout["logout_token"].clone(),
         external_id: format!("e{number}"),
+        message: crate::courier::queued(t, &format!("made{number}@example.org")).await,
     }
 }
 

@@ -55,6 +55,8 @@ pub(super) struct World {
     pub(super) tokens: Vec<String>,
     pub(super) email: String,
     pub(super) external_id: String,
+    /// A message in the outbox.
+    pub(super) message: String,
     /// What signs the browser out.
     pub(super) logout: Value,
 }
@@ -237,6 +239,7 @@ impl Maker<'_> {
                 let flow = person.flows.iter().find(|(found, ..)| *found == kind);
                 flow.map_or_else(String::new, |(_, id, _)| id.clone())
             }
+            ("id", Some("uuid")) if operation.path.starts_with("/admin/courier/") => self.world.message.clone(),
             ("id", Some("uuid")) if of_session => self.dice.one_of(&self.world.sessions).clone(),
             ("id", None) => (*self.dice.one_of(&["person", "company", "cGVyc29u", "stub:500"])).to_owned(),
             _ => match self.fitting(name, schema, person, 0) {
