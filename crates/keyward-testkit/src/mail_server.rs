@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -70,13 +72,15 @@ pub struct MailRules {
     pub tls: MailTls,
     /// What it offers for AUTH, such as `PLAIN LOGIN`; over TLS only, if it speaks TLS.
     pub auth: &'static str,
+    /// The only certificate that clients may show, and have to.
+    pub client: Option<CertificateDer<'static>>,
     /// What it does about a command line, or about the end of a mail, which is `.`.
     pub reply: Box<dyn Fn(&str) -> MailReply + Send + Sync>,
 }
 
 impl Default for MailRules {
     fn default() -> Self {
-        Self { tls: MailTls::None, auth: "PLAIN LOGIN", reply: Box::new(|_| MailReply::Usual) }
+        Self { tls: MailTls::None, auth: "PLAIN LOGIN", client: None, reply: Box::new(|_| MailReply::Usual) }
     }
 }
 
@@ -103,12 +107,19 @@ impl MailServer {
         let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("making a certificate");
         let key = PrivateKeyDer::try_from(signed.signing_key.serialize_der()).expect("a key");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = rustls::ServerConfig::builder_with_provider(provider)
+        let tls = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .expect("versions of TLS")
-            .with_no_client_auth()
-            .with_single_cert(vec![signed.cert.der().clone()], key)
-            .expect("a certificate with its key");
+            .expect("versions of TLS");
+        let tls = match &rules.client {
+            None => tls.with_no_client_auth(),
+            Some(client) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(client.clone()).expect("a certificate of a client");
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                tls.with_client_cert_verifier(verifier.expect("a verifier of clients"))
+            }
+        };
+        let tls = tls.with_single_cert(vec![signed.cert.der().clone()], key).expect("a certificate with its key");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binding the port of a mail server");
         let port = listener.local_addr().expect("the address of a mail server").port();
         let acceptor = TlsAcceptor::from(Arc::new(tls));

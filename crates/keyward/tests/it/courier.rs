@@ -164,6 +164,30 @@ async fn connections_are_encrypted_unless_the_operator_says_otherwise(t: Trial) 
     }
 }
 
+/// Mail servers that know their clients by a certificate.
+#[database_test(sqlite)]
+async fn a_client_certificate_is_shown(t: Trial) {
+    let made = rcgen::generate_simple_self_signed(["mailer.example.org".to_owned()]).unwrap();
+    let folder = Folder::new();
+    folder.write("cert.pem", &made.cert.pem());
+    folder.write("key.pem", &made.signing_key.serialize_pem());
+    for tls in [MailTls::StartTls, MailTls::Implicit] {
+        let client = Some(made.cert.der().clone());
+        let server = MailServer::start(MailRules { tls, client, ..MailRules::default() }).await;
+        let scheme = if tls == MailTls::Implicit { "smtps" } else { "smtp" };
+        t.reconfigure(&smtp(&server, scheme, "", "?skip_ssl_verify=true"));
+        t.reconfigure(&json!({ "courier": { "smtp": { "client_cert_path": null, "client_key_path": null } } }));
+        let id = queue(&t, mail(ADA, login_code())).await;
+        assert_eq!(deliver(&t).await, round(1, 0, 1, 0), "{tls:?}: it is asked for");
+        let path = |name: &str| folder.path(name).to_str().unwrap().to_owned();
+        let paths = json!({ "client_cert_path": path("cert.pem"), "client_key_path": path("key.pem") });
+        t.reconfigure(&json!({ "courier": { "smtp": paths } }));
+        t.clock().advance(Span::seconds(5));
+        assert_eq!(deliver(&t).await, round(1, 1, 0, 0), "{tls:?}: {}", message(&t, id).await);
+        assert!(server.mails()[0].encrypted);
+    }
+}
+
 /// Contract case 68.
 #[database_test]
 async fn after_six_failures_a_mail_is_given_up(t: Trial) {
