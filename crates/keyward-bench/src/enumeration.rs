@@ -1,5 +1,5 @@
-//! Whether the time of a refused sign-in tells if the account exists: wrong passwords for people who are there and for people who are
-//! not, in turns, and how well a guesser could tell both apart.
+//! Whether the time of an answer tells if an account exists: wrong passwords, recoveries and verifications for people who are there and
+//! for people who are not, in turns, and how well a guesser could tell both apart.
 //! Called as `cargo xtask bench enumeration`; that the answers are the same to the byte is what the tests assert.
 //! It judges nothing: the goal stands beside the figure.
 
@@ -37,10 +37,52 @@ pub(crate) struct Options {
     pub(crate) surroundings: Surroundings,
 }
 
+/// What a guesser asks, with an address of which they want to know whether it has an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Question {
+    /// To be signed in, with a wrong password.
+    Login,
+    /// For a recovery code.
+    Recovery,
+    /// For a verification code.
+    Verification,
+}
+
+impl Question {
+    const ALL: [Self; 3] = [Self::Login, Self::Recovery, Self::Verification];
+
+    const fn flow(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Recovery => "recovery",
+            Self::Verification => "verification",
+        }
+    }
+
+    fn body(self, address: &str) -> serde_json::Value {
+        match self {
+            Self::Login => {
+                serde_json::json!({ "method": "password", "identifier": address, "password": "Wrong-Otter-0000000" })
+            }
+            Self::Recovery | Self::Verification => serde_json::json!({ "method": "code", "email": address }),
+        }
+    }
+
+    /// The status of the answer that says nothing.
+    const fn status(self) -> u16 {
+        match self {
+            Self::Login => 400,
+            Self::Recovery | Self::Verification => 200,
+        }
+    }
+}
+
 /// What was found on one database.
 #[derive(Debug, Serialize)]
 pub(crate) struct Found {
     pub(crate) database: &'static str,
+    pub(crate) question: Question,
     pub(crate) samples: usize,
     /// Whether passwords were hashed as cheaply as in development mode.
     pub(crate) cheap_hash: bool,
@@ -60,13 +102,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let setup =
             |name: &str, dsn: String| Setup { binary: binary.clone(), folder: folder.0.clone(), name: name.to_owned(), dsn };
         let sqlite = format!("sqlite://{}?_fk=true", folder.0.join("enumeration.sqlite").display());
-        let mut all = vec![interruptible(measure("SQLite", &setup("sqlite", sqlite), options)).await?];
+        let mut all = interruptible(measure("SQLite", &setup("sqlite", sqlite), options)).await?;
         if let Some(url) = options.surroundings.postgres() {
             let database = Database::create(url).await?;
             let setup = setup("postgres", database.dsn.clone());
             let found = interruptible(measure("PostgreSQL", &setup, options)).await;
             database.drop_it().await?;
-            all.push(found?);
+            all.extend(found?);
         }
         if options.surroundings.json {
             println!("{}", serde_json::to_string_pretty(&all).map_err(during("writing the figures"))?);
@@ -81,16 +123,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 impl Found {
     fn text(&self) -> String {
-        let Self { database, samples, cheap_hash, auc, goal, known_median_us, unknown_median_us } = self;
+        let Self { database, question, samples, cheap_hash, auc, goal, known_median_us, unknown_median_us } = self;
+        let asked = question.flow();
         let hash = if *cheap_hash { "the cheapest hash" } else { "the hash of a production server" };
         format!(
-            "{database}, {hash}: AUC {auc:.3} (goal: at most {goal}) over {samples} samples of each class; \
+            "{database}, {asked}, {hash}: AUC {auc:.3} (goal: at most {goal}) over {samples} samples of each class; \
              median {known_median_us:.0} µs where the account exists, {unknown_median_us:.0} µs where it does not"
         )
     }
 }
 
-async fn measure(database: &'static str, setup: &Setup, options: &Options) -> Result<Found> {
+async fn measure(database: &'static str, setup: &Setup, options: &Options) -> Result<Vec<Found>> {
     let (samples, cheap_hash) = (options.samples as usize, options.cheap_hash);
     setup.migrate().await?;
     // The same server registers people and refuses them: a hash of another cost would tell by itself.
@@ -99,45 +142,52 @@ async fn measure(database: &'static str, setup: &Setup, options: &Options) -> Re
     let address = server.public;
     people::register(address, samples + WARM_UP).await?;
     let mut connection = Connection::open(address).await.map_err(during("connecting to the server"))?;
-    let (mut known, mut unknown) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
-    for number in 0..samples + WARM_UP {
-        // Everybody is named once, so no attempt waits for another; names and networks are of one length.
-        let mut pair = [Duration::ZERO; 2];
-        let order = if number % 2 == 0 { [0, 1] } else { [1, 0] };
-        for class in order {
-            pair[class] = attempt(&mut connection, address, ["person", "nobody"][class], number).await?;
+    let mut all = Vec::new();
+    for question in Question::ALL {
+        let (mut known, mut unknown) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
+        for number in 0..samples + WARM_UP {
+            // Everybody is named once, so no attempt waits for another; names and networks are of one length.
+            let mut pair = [Duration::ZERO; 2];
+            let order = if number % 2 == 0 { [0, 1] } else { [1, 0] };
+            for class in order {
+                pair[class] = attempt(&mut connection, address, question, ["person", "nobody"][class], number).await?;
+            }
+            if number >= WARM_UP {
+                known.push(micros(pair[0]));
+                unknown.push(micros(pair[1]));
+            }
         }
-        if number >= WARM_UP {
-            known.push(micros(pair[0]));
-            unknown.push(micros(pair[1]));
-        }
+        all.push(Found {
+            database,
+            question,
+            samples,
+            cheap_hash,
+            auc: auc(&known, &unknown),
+            goal: GOAL,
+            known_median_us: median(&mut known),
+            unknown_median_us: median(&mut unknown),
+        });
     }
     server.stop().await?;
-    Ok(Found {
-        database,
-        samples,
-        cheap_hash,
-        auc: auc(&known, &unknown),
-        goal: GOAL,
-        known_median_us: median(&mut known),
-        unknown_median_us: median(&mut unknown),
-    })
+    Ok(all)
 }
 
-/// How long a wrong password takes to be refused.
-async fn attempt(connection: &mut Connection, address: SocketAddr, name: &str, number: usize) -> Result<Duration> {
-    let answer = connection.succeed(&get(address, "/self-service/login/api", None)).await?;
+/// How long an answer takes.
+async fn attempt(
+    connection: &mut Connection,
+    address: SocketAddr,
+    question: Question,
+    name: &str,
+    number: usize,
+) -> Result<Duration> {
+    let kind = question.flow();
+    let answer = connection.succeed(&get(address, &format!("/self-service/{kind}/api"), None)).await?;
     let flow = flow_id(answer.body)?;
-    let body = serde_json::json!({
-        "method": "password",
-        "identifier": format!("{name}-{number:07}@example.org"),
-        "password": "Wrong-Otter-0000000",
-    })
-    .to_string();
+    let body = question.body(&format!("{name}-{number:07}@example.org")).to_string();
     // Each from a network of its own: wrong attempts of one network would be slowed down.
     let network = format!("198.51.{}.{}", 100 + number / 100 % 100, 100 + number % 100);
     let request = format!(
-        "POST /self-service/login?flow={flow} HTTP/1.1\r\nhost: {address}\r\naccept: application/json\r\n\
+        "POST /self-service/{kind}?flow={flow} HTTP/1.1\r\nhost: {address}\r\naccept: application/json\r\n\
          user-agent: keyward-bench\r\nx-forwarded-for: {network}\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",
         body.len()
@@ -145,10 +195,10 @@ async fn attempt(connection: &mut Connection, address: SocketAddr, name: &str, n
     let start = Instant::now();
     let status = connection.exchange(request.as_bytes()).await?.status;
     let taken = start.elapsed();
-    if status == 400 {
+    if status == question.status() {
         Ok(taken)
     } else {
-        Err(Failure::new(format!("a wrong password of {name} {number} was answered with status {status}")))
+        Err(Failure::new(format!("{kind} of {name} {number} was answered with status {status}")))
     }
 }
 

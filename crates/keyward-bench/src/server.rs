@@ -164,7 +164,11 @@ fn configuration(dsn: &str, public: SocketAddr, admin: SocketAddr) -> String {
         "hashers": { "algorithm": "bcrypt", "bcrypt": { "cost": 4 } },
         "selfservice": {
             "default_browser_return_url": format!("http://{public}/"),
-            "flows": { "registration": { "after": { "password": { "hooks": [{ "hook": "session" }] } } } },
+            "flows": {
+                "registration": { "after": { "password": { "hooks": [{ "hook": "session" }] } } },
+                "recovery": { "enabled": true },
+                "verification": { "enabled": true },
+            },
             "methods": {
                 "password": { "enabled": true, "config": { "haveibeenpwned_enabled": false } },
                 "profile": { "enabled": true },

@@ -104,6 +104,7 @@ pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
     ("organizations", Anything, Commercial),
     ("enterprise", Anything, Commercial),
     ("ui.brand.name", Text, Used),
+    ("ui.mailbox", Bool, Used),
     // Listeners.
     ("serve.trusted_proxies", TextList, Used),
     ("serve.public.body_limit", Int(1_024, 1 << 30), Used),

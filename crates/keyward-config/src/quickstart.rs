@@ -108,6 +108,14 @@ impl Quickstart {
 }
 
 const REST: &str = "  flows:
+    recovery:
+      enabled: true
+      after:
+        hooks:
+          # Whoever had the account before is signed out.
+          - hook: revoke_active_sessions
+    verification:
+      enabled: true
     registration:
       style: unified
       after:
@@ -154,6 +162,9 @@ const REST: &str = "  flows:
     link:
       config:
         lifespan: 15m
+ui:
+  # Mail is read at /ui/mailbox, which exists only while the server is called localhost. For real mail: courier.smtp.connection_uri.
+  mailbox: true
 security:
   account_enumeration:
     # Signing in does not tell whether an account exists. Signing up has to: two accounts cannot have one address.

@@ -75,6 +75,10 @@ const OURS: &[(&str, &str)] = &[
     ("selfservice.methods.webauthn.config.api_flows", "Security keys are offered in API flows."),
     ("selfservice.methods.link.config.confirm", "A mailed link shows a page before it acts."),
     ("ui.brand.name", "What the built-in pages call the product."),
+    (
+        "ui.mailbox",
+        "Whether the built-in pages show the mail of everybody, on a server that is called localhost. Development mode has it always.",
+    ),
 ];
 
 /// Fixed defaults, as they would be written in YAML.
@@ -90,6 +94,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("audit.retention", "8760h"),
     ("preview.default_read_consistency_level", "strong"),
     ("ui.brand.name", "Keyward"),
+    ("ui.mailbox", "false"),
     ("serve.public.body_limit", "1048576"),
     ("serve.public.connections", "10000"),
     ("serve.admin.connections", "1000"),

@@ -112,6 +112,7 @@ pub(crate) fn resolve(root: &Node, flags: &Flags, report: &mut Report) -> Option
         report.warn(WarningKind::Advice, &reader.place("ciphers.algorithm"), "ciphers.algorithm", message);
     }
     let public = public?;
+    let mailbox = dev || mailbox(reader, &public.base_url, report);
     let selfservice = selfservice::resolve(reader, &public.base_url, feature_flags.legacy_allow_insecure_origins, report)?;
     Some(Config {
         dev,
@@ -142,6 +143,7 @@ pub(crate) fn resolve(root: &Node, flags: &Flags, report: &mut Report) -> Option
         attempts: attempts(reader, report),
         limits: limits::resolve(reader),
         brand_name: reader.owned("ui.brand.name", "Keyward"),
+        mailbox,
         revision: reader.text("revision").map(str::to_owned),
         cleanup: cleanup(reader),
         courier: courier::resolve(reader, report),
@@ -536,6 +538,23 @@ fn attempts(reader: Reader<'_>, report: &mut Report) -> Attempts {
         hard_stop: reader.number("security.attempts.hard_stop", 100),
         network_burst: reader.number("security.attempts.network_burst", 60),
     }
+}
+
+/// Whether everybody's mail may be read in the pages: only where nobody but the machine itself calls the server by its name.
+fn mailbox(reader: Reader<'_>, base: &BaseUrl, report: &mut Report) -> bool {
+    let key = "ui.mailbox";
+    let wanted = reader.on(key, false);
+    let local = match base.url().host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    if wanted && !local {
+        let message = "everybody could read everybody's mail; the page exists only while serve.public.base_url is localhost";
+        report.warn(WarningKind::Advice, &reader.place(key), key, message);
+    }
+    wanted && local
 }
 
 fn factor_rule(reader: Reader<'_>, report: &mut Report) {

@@ -59,6 +59,9 @@ pub struct Config {
     pub limits: Limits,
     /// `ui.brand.name` (ours): what the built-in pages call the product.
     pub brand_name: String,
+    /// The built-in pages show everybody's mail: in development mode, and with `ui.mailbox` (ours) where the server is called
+    /// localhost, so that a configuration that moves to another place shows nothing there.
+    pub mailbox: bool,
     /// `revision`: the operator's own name for this configuration, which `/health/config` repeats.
     pub revision: Option<String>,
     /// What is deleted in the background, and when.

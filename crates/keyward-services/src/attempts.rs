@@ -138,6 +138,11 @@ impl Reserved {
     }
 }
 
+/// Forgets the messages that went to an address: the person there has read them.
+pub(crate) fn forget_messages(app: &App, address: &str, batch: &mut Batch) {
+    batch.release_attempts(&key(app, Subject::Unknown(address), MESSAGE), &Lane::Public.bytes());
+}
+
 /// What is on record against an identity, for operators: a list of objects with `authenticator`, `lane` (`public`, or `device`
 /// for a browser that it signed in with before), `failures`, `blocked_until` (or null).
 ///

@@ -2,7 +2,7 @@
 //! The methods and stories that send codes call it; each code belongs to one purpose and one flow, and counts nowhere else.
 //! Knows neither mails nor forms, and stores keyed hashes only (decisions 5.4).
 
-use keyward_model::{CodeId, FlowId, IdentityId, Problem, Secret, Span, Time, Via};
+use keyward_model::{FlowId, IdentityId, Problem, Secret, Span, Time, Via};
 use keyward_store::{Batch, CodeRow};
 use subtle::ConstantTimeEq as _;
 
@@ -125,8 +125,13 @@ pub async fn identity_of(app: &App, purpose: Purpose, flow: FlowId) -> Result<Op
 
 /// Uses a code up, in the commit of what it proves: of many requests at once one goes through, the others are refused with
 /// [`keyward_store::Refusal::AlreadyUsed`].
-pub fn use_up(code: CodeId, now: Time, batch: &mut Batch) {
-    batch.consume_code(code, now);
+///
+/// Whoever has read the code is not kept from further messages.
+pub fn use_up(app: &App, code: &CodeRow, now: Time, batch: &mut Batch) {
+    batch.consume_code(code.id, now);
+    if let Some((_, address)) = &code.address {
+        attempts::forget_messages(app, address, batch);
+    }
 }
 
 /// Counts a code that is tried on a flow, before it is compared (contract: recovery 2.6). `false`: too many were tried, and the

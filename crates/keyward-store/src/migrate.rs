@@ -184,9 +184,9 @@ mod tests {
     }
 
     #[test]
-    fn migrations_are_numbered_in_ascending_order() {
-        assert!(MIGRATIONS.is_sorted_by(|one, next| one.id < next.id));
-        for migration in MIGRATIONS {
+    fn migrations_are_numbered_from_one_without_gaps() {
+        for (place, migration) in MIGRATIONS.iter().enumerate() {
+            assert_eq!(usize::try_from(migration.id), Ok(place + 1));
             assert!(migration.name.starts_with(&format!("{:04}_", migration.id)), "{}", migration.name);
         }
     }

@@ -47,6 +47,7 @@ pub(crate) fn run(arguments: &cli::Quickstart) -> Result<(), Failure> {
         println!();
         println!("  Sign in or sign up:  {base}/ui/login");
         println!("  Your settings:       {base}/ui/settings");
+        println!("  Mail that it sends:  {base}/ui/mailbox");
         println!("  Everything it keeps: {folder}");
         println!();
         println!("Stop it with Ctrl-C; the next start finds everything as it is now.");

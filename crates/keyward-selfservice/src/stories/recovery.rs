@@ -309,7 +309,7 @@ async fn recover(
     }
     let schema = super::schema_of(app, &before)?;
     let mut batch = Batch::new();
-    codes::use_up(code.id, now, &mut batch);
+    codes::use_up(app, code, now, &mut batch);
     // The code came through the mailbox; one that an operator handed over proves no address.
     let proven = code.address.iter().map(|(via, value)| AddressProof { via: *via, value: value.clone() });
     let edit = IdentityEdit { addresses: proven.collect(), ..IdentityEdit::default() };

@@ -366,7 +366,7 @@ async fn redeem(app: &App, visit: &Visit, flow: &mut Flow<Verification>, typed: 
         let edit = IdentityEdit { addresses: vec![proven], ..IdentityEdit::default() };
         let derived = derive(super::schema_of(app, &before)?, Some(&before), &edit, visit.now, app.random())?;
         let mut batch = Batch::new();
-        codes::use_up(code.id, visit.now, &mut batch);
+        codes::use_up(app, &code, visit.now, &mut batch);
         derived.write(&mut batch);
         let event = Event::done(EventKind::VerificationSucceeded).identity(identity).flow(flow.id).method("code");
         event.write(app, &visit.client, visit.now, &mut batch);

@@ -32,7 +32,7 @@ pub struct Mail<'a> {
     pub template: Template,
     /// The public identity it is about, if there is one.
     pub identity: Option<&'a Value>,
-    /// `request_url` of the flow; its host is the site that the message names.
+    /// `request_url` of the flow, for gateways; what the message itself says never comes from it.
     pub request_url: &'a str,
     /// What the client sent along for templates.
     pub transient_payload: Option<&'a Map<String, Value>>,

@@ -32,8 +32,8 @@ struct View<'a> {
 /// # Errors
 /// When a layout does not fit, or the subject is no single line.
 pub(super) fn render(mail: &Mail<'_>, brand: &str, public_base: &Url) -> Result<Content, MailError> {
-    let domain = Url::parse(mail.request_url).ok().and_then(|url| url.host_str().map(str::to_owned));
-    let domain = domain.or_else(|| public_base.host_str().map(str::to_owned)).unwrap_or_default();
+    // Never the host of the request: whoever asks could write another name into somebody's mail (AC-54).
+    let domain = public_base.host_str().unwrap_or_default().to_owned();
     let words = words(&mail.template, mail.lang, &Facts { to: mail.to, brand, domain: &domain, expires_in: mail.expires_in });
     let code = mail.template.code().map(|code| code.reveal().as_str());
     let url = mail.template.url().map(|url| url.reveal().as_str());

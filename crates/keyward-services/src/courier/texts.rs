@@ -28,7 +28,7 @@ pub(super) struct Facts<'a> {
     pub(super) to: &'a str,
     /// `ui.brand.name`.
     pub(super) brand: &'a str,
-    /// The host that people asked at.
+    /// The public host of this server.
     pub(super) domain: &'a str,
     pub(super) expires_in: Option<Span>,
 }

@@ -480,3 +480,98 @@ async fn a_hundred_times_the_right_code_makes_one_session(t: Trial) {
         assert_eq!((done, recovered().await - before), (1, 1));
     }
 }
+
+/// The identity behind a session.
+async fn whose(person: &Actor) -> Value {
+    person.whoami().await["identity"]["id"].take()
+}
+
+// cases: AC-48, AC-70, AC-74
+#[flow_test(config = enabled())]
+async fn a_code_goes_to_the_stored_address_and_acts_for_its_own_account(t: Trial) {
+    let ada = t.signed_up(EMAIL).await;
+    let eve = t.signed_up("eve@example.org").await;
+    // Other spellings of the same address are the same address, normalised before it is looked at.
+    for typed in ["ADA@EXAMPLE.ORG", "  ada@example.org\t", "ada@ex\u{ff41}mple.org", "\u{200b}ada@example.org"] {
+        let person = t.person();
+        let flow = person.init("recovery", "").await;
+        person.submit(&flow, json!({ "method": "code", "email": typed })).await.form();
+        t.clock().advance(Span::minutes(10));
+    }
+    // Look-alikes are other addresses: they get nothing, and neither does the account.
+    let before = mails_to(&t, EMAIL).await.len();
+    for look_alike in ["\u{430}da@example.org", "ada@example.org.evil.example", "ada+x@example.org", "ad\u{131}@example.org"] {
+        let person = t.person();
+        let flow = person.init("recovery", "").await;
+        person.submit(&flow, json!({ "method": "code", "email": look_alike })).await.form();
+        t.clock().advance(Span::minutes(10));
+    }
+    assert_eq!(mails_to(&t, EMAIL).await.len(), before);
+    let all = keyward_services::courier::list_recent(&t.app(), 100).await.unwrap();
+    assert!(all.iter().all(|message| message.row.recipient == EMAIL), "mail goes to the stored address only");
+
+    // Whatever else the request says, the code is Eve's.
+    let person = t.person();
+    let flow = ask(&person, "eve@example.org").await;
+    let code = latest_code(&t, "eve@example.org").await;
+    let id = ada.id().await.to_string();
+    let fields = json!({
+        "method": "code", "code": code, "identity_id": id, "identifier": EMAIL, "recovery_address": EMAIL,
+        "traits": { "email": EMAIL }, "transient_payload": { "identity_id": id, "email": EMAIL },
+    });
+    settings_after(&person, person.submit(&flow, fields).await).await;
+    assert_eq!(whose(&person).await, eve.id().await.to_string());
+}
+
+// cases: AC-49
+#[flow_test(config = enabled())]
+async fn a_code_ends_to_the_second(t: Trial) {
+    t.signed_up(EMAIL).await;
+    t.reconfigure(&json!({ "selfservice": { "methods": { "code": { "config": { "lifespan": "10m" } } } } }));
+    for (wait, counts) in [(-1, true), (0, false), (1, false)] {
+        let person = t.person();
+        let flow = ask(&person, EMAIL).await;
+        // Reading the code takes a second.
+        let code = latest_code(&t, EMAIL).await;
+        t.clock().advance(Span::seconds(10 * 60 - 1 + wait));
+        let submitted = person.submit(&flow, json!({ "method": "code", "code": code })).await;
+        if counts {
+            submitted.done();
+        } else {
+            assert_eq!(submitted.form().messages(), [4_060_006], "{wait}");
+        }
+        t.clock().advance(Span::hours(1));
+    }
+}
+
+// cases: AC-54
+#[flow_test(config = enabled())]
+async fn links_name_the_configured_address(t: Trial) {
+    let flows = json!({ "verification": { "enabled": true } });
+    t.reconfigure(&json!({ "selfservice": { "flows": flows } }));
+    t.signed_up(EMAIL).await;
+    let person = t.person();
+    for kind in ["recovery", "verification"] {
+        let door = if t.client == ClientKind::Api { "api" } else { "browser" };
+        let start = person.call("GET", &format!("/self-service/{kind}/{door}"));
+        let start = start.header("host", "evil.example").header("x-forwarded-host", "evil.example");
+        let reply = start.header("x-forwarded-proto", "https").header("forwarded", "host=evil.example;proto=https").await;
+        let flow = match t.client {
+            ClientKind::Browser => {
+                assert!(reply.location().starts_with("http://127.0.0.1:4455/"), "{reply:?}");
+                let id = reply.location_parameter("flow").unwrap();
+                person.fetch(kind, &id).await.expect(200).json()
+            }
+            _ => reply.expect(200).json(),
+        };
+        assert!(!flow["ui"]["action"].to_string().contains("evil"), "{flow:#}");
+        let flow = Flow { kind: kind.to_owned(), json: flow };
+        person.submit(&flow, json!({ "method": "code", "email": EMAIL })).await.form();
+    }
+    for message in mails_to(&t, EMAIL).await {
+        let content = message.content.unwrap();
+        let text =
+            format!("{}{}{:?}{}", content.subject, content.body, content.html_body, content.template_data["verification_url"]);
+        assert!(!text.contains("evil"), "{text}");
+    }
+}

@@ -1,5 +1,5 @@
 //! The mailbox of a development server: what its outbox holds, to read in the browser.
-//! Only development mode has it, and only under the server's own name: a page elsewhere that points a name of its own at this
+//! Only development mode and servers called localhost have it, and only under the server's own name: a page elsewhere that points a name of its own at this
 //! machine must not read codes.
 //! Sends and changes nothing.
 
@@ -27,7 +27,7 @@ pub(super) fn routes() -> Router {
 
 /// The page's address, where there is such a page.
 pub(super) fn address(caller: &Caller) -> Option<String> {
-    caller.app().config.dev.then(|| page_url(caller, PAGE, &[]))
+    caller.app().config.mailbox.then(|| page_url(caller, PAGE, &[]))
 }
 
 async fn show(Extension(caller): Called) -> Result<Response, Response> {

@@ -95,8 +95,8 @@ async fn populate(t: &Trial, number: usize) -> World {
     for (actor, kinds) in [
         (&api, &["settings"][..]),
         (&spa, &["settings"]),
-        (&nobody, &["login", "registration"]),
-        (&stranger, &["login", "registration"]),
+        (&nobody, &["login", "registration", "recovery", "verification"]),
+        (&stranger, &["login", "registration", "recovery", "verification"]),
     ] {
         let mut flows = Vec::new();
         for kind in kinds {
