@@ -87,6 +87,7 @@ pub(crate) enum Said {
     Refused(Shape),
     Continued(Shape),
     Stepped(Shape),
+    Mailed(Shape),
     SentBack(Shape),
     Throttled { shape: Shape, retry_after: u32 },
     SentOn { shape: Shape, location: String },
@@ -157,6 +158,10 @@ fn tell(addresses: &Addresses, scene: Scene<'_>, said: Said) -> Reply {
             Door::Html => Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(scene.kind, shape.id)),
             Door::Spa => Reply::failure(location_change(&addresses.ui(scene.kind, shape.id))),
             Door::Api => Reply::json(StatusCode::BAD_REQUEST, shape.json),
+        },
+        Said::Mailed(shape) => match door(scene.refusal, shape.flow_type) {
+            Door::Html => Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(scene.kind, shape.id)),
+            Door::Spa | Door::Api => Reply::json(StatusCode::BAD_REQUEST, shape.json),
         },
         Said::SentBack(shape) => match door(scene.refusal, shape.flow_type) {
             Door::Html => Reply::redirect(StatusCode::SEE_OTHER, addresses.ui(scene.kind, shape.id)),
@@ -500,6 +505,7 @@ impl<V: View, S: Success> IntoSaid for Outcome<V, S> {
             Self::Refused(view) => shape(&view).map(Said::Refused),
             Self::Continued(view) => shape(&view).map(Said::Continued),
             Self::Stepped(view) => shape(&view).map(Said::Stepped),
+            Self::Mailed(view) => shape(&view).map(Said::Mailed),
             Self::SentBack(view) => shape(&view).map(Said::SentBack),
             Self::Throttled { view, retry_after } => Ok(Said::Throttled { shape: shape(&view)?, retry_after }),
             Self::SentOn { view, location } => Ok(Said::SentOn { shape: shape(&view)?, location }),

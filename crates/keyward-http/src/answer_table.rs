@@ -118,6 +118,7 @@ fn outcomes(kind: Kind, flow_type: FlowType) -> Vec<(&'static str, Said)> {
         ("refused", Said::Refused(shape_of(flow_type))),
         ("continued", Said::Continued(shape_of(flow_type))),
         ("stepped", Said::Stepped(shape_of(flow_type))),
+        ("mailed", Said::Mailed(shape_of(flow_type))),
         ("sent back", Said::SentBack(shape_of(flow_type))),
         ("throttled", Said::Throttled { shape: shape_of(flow_type), retry_after: 30 }),
         ("sent on", Said::SentOn { shape: shape_of(flow_type), location: location() }),

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Time;
+use crate::{Time, Via};
 
 /// Authenticator assurance level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
@@ -167,6 +167,10 @@ pub struct AuthMethod {
     /// The organization that the provider belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
+    /// The address that the code or link went to, after its channel (`email:…`); `operator` for none. Never on the wire: it is kept because a mailbox
+    /// that was the first factor of a session is not its second one (decisions 12).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<String>,
 }
 
 /// How a proof was given.
@@ -189,8 +193,33 @@ pub enum Proof {
 impl AuthMethod {
     /// A password was shown.
     pub const fn password(completed_at: Time) -> Self {
-        Self { method: Proof::Password, aal: Aal::Aal1, completed_at, provider: None, organization: None }
+        Self::new(Proof::Password, Aal::Aal1, completed_at)
     }
+
+    /// A proof without further circumstances.
+    pub const fn new(method: Proof, aal: Aal, completed_at: Time) -> Self {
+        Self { method, aal, completed_at, provider: None, organization: None, mailbox: None }
+    }
+
+    /// A code or link that was sent to this address came back.
+    pub fn mailed(method: Proof, aal: Aal, completed_at: Time, via: Via, address: &str) -> Self {
+        Self { mailbox: Some(mailbox(via, address)), ..Self::new(method, aal, completed_at) }
+    }
+
+    /// A code or link that an operator handed over came back: it went through no mailbox.
+    pub fn handed_over(method: Proof, aal: Aal, completed_at: Time) -> Self {
+        Self { mailbox: Some("operator".to_owned()), ..Self::new(method, aal, completed_at) }
+    }
+
+    /// Whether it shows no more than that a mailbox or phone can be read.
+    pub const fn is_mailed(&self) -> bool {
+        matches!(self.method, Proof::Code | Proof::CodeRecovery | Proof::LinkRecovery)
+    }
+}
+
+/// An address as [`AuthMethod::mailbox`] names it.
+pub fn mailbox(via: Via, address: &str) -> String {
+    format!("{}:{address}", via.as_str())
 }
 
 /// The level that a session's proofs add up to (contract: settings 3.10.4).
@@ -211,7 +240,7 @@ mod tests {
 
     #[test]
     fn levels_follow_the_proofs() {
-        let proof = |method, aal| AuthMethod { method, aal, completed_at: Time::default(), provider: None, organization: None };
+        let proof = |method, aal| AuthMethod::new(method, aal, Time::default());
         assert_eq!(session_aal(&[]), Aal::Aal0);
         assert_eq!(session_aal(&[proof(Proof::Password, Aal::Aal1)]), Aal::Aal1);
         assert_eq!(session_aal(&[proof(Proof::Totp, Aal::Aal2)]), Aal::Aal1, "a second factor alone is one factor");

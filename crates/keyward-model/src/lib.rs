@@ -21,7 +21,7 @@ mod time;
 
 pub use chance::{Clock, Random};
 pub use demand::{Demand, Operation, RequiredAal, SettingsRules, demand, flow_admits};
-pub use factors::{Aal, AuthMethod, CodeUse, CredentialType, Factors, Proof, session_aal};
+pub use factors::{Aal, AuthMethod, CodeUse, CredentialType, Factors, Proof, mailbox, session_aal};
 pub use flow::{
     ContinueWith, EntryState, Flow, FlowOrigin, FlowType, Kind, Login, LoginExtra, MailedExtra, Memory, Owner, Recovery,
     Registration, RegistrationExtra, Settings, SettingsExtra, SettingsState, Verification, WaitingFlow,

@@ -47,6 +47,11 @@ const REASONS: &[(&str, &str)] = &[
         "You are signed in already. Sign out first to sign in as somebody else.",
         "Sie sind schon angemeldet. Melden Sie sich zuerst ab, um sich als jemand anderes anzumelden.",
     ),
+    (
+        "Too many codes were tried. Start over to get a new one.",
+        "Es wurden zu viele Codes versucht. Beginnen Sie von vorn, um einen neuen zu bekommen.",
+    ),
+    ("This code was used already. Have a new one sent.", "Dieser Code wurde schon benutzt. Lassen Sie sich einen neuen schicken."),
     ("There are no backup codes to show.", "Es gibt keine Ersatzcodes, die gezeigt werden könnten."),
     (
         "There are no new backup codes to confirm. Make new ones first.",

@@ -4,11 +4,11 @@
 
 use keyward_config::Reauthentication;
 use keyward_model::{
-    Aal, AuthMethod, Demand, Factors, Flow, FlowType, FormErrors, GrantId, IdentityId, Message, Operation, Problem, Settings,
-    Span, demand, flow_admits,
+    Aal, AuthMethod, Demand, Flow, FlowType, FormErrors, GrantId, IdentityId, IdentitySnapshot, Message, Operation,
+    Problem, Settings, Span, demand, flow_admits,
 };
 use keyward_services::session::ActiveSession;
-use keyward_services::{App, storage_problem};
+use keyward_services::{App, mailboxes, storage_problem};
 
 use crate::methods::Refusal;
 use crate::visit::{ForbiddenHeader, Visit};
@@ -18,11 +18,15 @@ pub(crate) fn session(visit: &Visit) -> Result<&ActiveSession, Problem> {
     visit.session.as_ref().ok_or(Problem::SessionInactive)
 }
 
-/// Whether the session's level is enough for the flow as a whole. `factors` are counted from the credentials: what stands beside
-/// the identity is for readers that have none. `return_to`: where the second-factor login leads back to.
-pub(crate) fn level(app: &App, active: &ActiveSession, factors: &Factors, return_to: Option<String>) -> Result<(), Problem> {
+/// Whether the session's level is enough for the flow as a whole. `return_to`: where the second-factor login leads back to.
+pub(crate) fn level(
+    app: &App,
+    active: &ActiveSession,
+    identity: &IdentitySnapshot,
+    return_to: Option<String>,
+) -> Result<(), Problem> {
     let required = app.settings_rules().required_aal;
-    if flow_admits(active.session.aal, app.usable(*factors).available(app.code_use()), required) {
+    if flow_admits(active.session.aal, mailboxes::available(app, identity, &active.session.methods.items()), required) {
         return Ok(());
     }
     Err(Problem::Aal2Required { return_to, enrol: false })
@@ -79,12 +83,15 @@ pub(crate) async fn admit(
     active: &ActiveSession,
     flow: &Flow<Settings>,
     operation: Operation,
-    factors: &Factors,
+    identity: &IdentitySnapshot,
 ) -> Result<Admission, Problem> {
-    let needed: Demand = demand(operation, &app.usable(*factors), flow.extra.origin, &app.settings_rules());
+    let factors = app.usable(identity.factors());
+    let needed: Demand = demand(operation, &factors, flow.extra.origin, &app.settings_rules());
     let return_to = submit_url(app, flow);
     if active.session.aal < needed.aal {
-        return Err(Problem::Aal2Required { return_to: Some(return_to), enrol: needed.enrol_instead });
+        // Whoever can have a code sent need not enrol anything.
+        let reachable = mailboxes::available(app, identity, &active.session.methods.items()) >= Aal::Aal2;
+        return Err(Problem::Aal2Required { return_to: Some(return_to), enrol: needed.enrol_instead && !reachable });
     }
     if !needed.fresh || is_privileged(app, active, needed.aal, visit) {
         return Ok(Admission::Privileged);

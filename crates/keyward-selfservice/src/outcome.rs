@@ -22,6 +22,8 @@ pub enum Outcome<V, S> {
     /// The next step of the same method is due: a form goes back to its page, a script in a browser is told to go there (422),
     /// native clients get the flow (400).
     Stepped(V),
+    /// A message is on its way, and the flow waits for what it says: programs get the flow (400), a browser goes back to its page.
+    Mailed(V),
     /// The submit brought nothing, and only the page can ask: forms and scripts alike are sent to it (303, 422).
     SentBack(V),
     /// Too many wrong attempts: programs get 429, a browser its page with the flow's message.

@@ -18,6 +18,7 @@ pub mod flow_rows;
 pub mod hashing;
 pub mod keys;
 pub mod lookup_codes;
+pub mod mailboxes;
 pub mod networks;
 pub mod outbound;
 pub mod password_policy;

@@ -2,13 +2,14 @@
 //! Stories ask here who is signed in; `http` passes tokens in and never looks at rows.
 //! Knows no cookies: a token is a token, wherever it travelled.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use keyward_model::{Aal, CredentialType, IdentityState, Session, SessionId, Time, serve_wire_json};
+use keyward_model::{Aal, CredentialType, IdentityState, JsonList, Session, SessionId, Time, serve_wire_json};
 use keyward_store::{Batch, SessionRow, StoreError};
 
-use crate::App;
 use crate::tokens::SessionToken;
+use crate::{App, mailboxes};
 
 /// A usable session with what is known about its identity: everything a gate needs, read in one statement.
 #[derive(Clone)]
@@ -66,7 +67,7 @@ pub async fn has_second_factor(app: &App, active: &ActiveSession) -> Result<bool
         return Ok(false);
     }
     let identity = app.store.find_identity(active.session.identity_id).await?;
-    Ok(identity.is_some_and(|identity| app.usable(identity.factors()).available(app.code_use()) >= Aal::Aal2))
+    Ok(identity.is_some_and(|identity| mailboxes::available(app, &identity, &active.session.methods.items()) >= Aal::Aal2))
 }
 
 /// Adds a new session to a batch. Of one identity no more sessions stay alive than `security.limits` allows: the oldest end in
@@ -89,7 +90,7 @@ pub fn serve_identity(stored: &str, public_base: &str) -> String {
 pub fn session_json(session: &Session, active: bool, identity: Option<&str>, public_base: &str) -> String {
     let Session { id, expires_at, authenticated_at, issued_at, .. } = session;
     let aal = session.aal.as_str();
-    let (methods, devices) = (session.methods.json(), session.devices.json());
+    let (methods, devices) = (shown_methods(session), session.devices.json());
     let fixed = 384 + public_base.len();
     let mut json = String::with_capacity(fixed + methods.len() + devices.len() + identity.map_or(0, str::len));
     // Ids, times and levels hold nothing that JSON escapes, and writing to a string cannot fail.
@@ -104,4 +105,17 @@ pub fn session_json(session: &Session, active: bool, identity: Option<&str>, pub
     json.push_str(devices);
     json.push('}');
     json
+}
+
+/// The proofs as clients see them: without the mailboxes, which most sessions have none of.
+fn shown_methods(session: &Session) -> Cow<'_, str> {
+    let stored = session.methods.json();
+    if !stored.contains("\"mailbox\":") {
+        return Cow::Borrowed(stored);
+    }
+    let mut methods = session.methods.items();
+    for method in &mut methods {
+        method.mailbox = None;
+    }
+    Cow::Owned(JsonList::of(&methods).json().to_owned())
 }

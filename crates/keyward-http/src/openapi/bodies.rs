@@ -13,6 +13,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
         "method",
         &[
             ("password", "updateLoginFlowWithPasswordMethod"),
+            ("code", "updateLoginFlowWithCodeMethod"),
             ("totp", "updateLoginFlowWithTotpMethod"),
             ("passkey", "updateLoginFlowWithPasskeyMethod"),
             ("webauthn", "updateLoginFlowWithWebAuthnMethod"),
@@ -80,6 +81,19 @@ pub(super) const SCHEMAS: &[Schema] = &[
         ],
     ),
     Schema::object(
+        "updateLoginFlowWithCodeMethod",
+        "Asks for a code by mail or text message, and shows it.",
+        &[
+            must("method", Text).says("`code`; may be left out with `address`."),
+            may("csrf_token", Text),
+            may("identifier", Text).says("Who is meant, in the first submit."),
+            may("address", Text).says("Where the code goes, where the flow offers a choice."),
+            may("code", Text).says("What was sent, in the second submit."),
+            may("resend", Text).says("`code` has a new code sent."),
+            may("transient_payload", Object),
+        ],
+    ),
+    Schema::object(
         "updateLoginFlowWithTotpMethod",
         "Shows an authenticator app's code.",
         &[
@@ -126,8 +140,21 @@ pub(super) const SCHEMAS: &[Schema] = &[
         "method",
         &[
             ("password", "updateRegistrationFlowWithPasswordMethod"),
+            ("code", "updateRegistrationFlowWithCodeMethod"),
             ("passkey", "updateRegistrationFlowWithPasskeyMethod"),
             ("webauthn", "updateRegistrationFlowWithWebAuthnMethod"),
+        ],
+    ),
+    Schema::object(
+        "updateRegistrationFlowWithCodeMethod",
+        "Signs up with a code by mail or text message.",
+        &[
+            must("method", Text).says("`code`."),
+            may("csrf_token", Text),
+            must("traits", Object).says("The same in both submits."),
+            may("code", Text).says("What was sent, in the second submit."),
+            may("resend", Text).says("`code` has a new code sent."),
+            may("transient_payload", Object),
         ],
     ),
     Schema::object(

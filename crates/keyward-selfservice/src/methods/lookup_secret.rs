@@ -171,7 +171,8 @@ impl LoginMethod for LookupSecret {
         flow.extra.requested_aal == Aal::Aal2 && body.method().is_some_and(|method| method == "lookup_secret")
     }
 
-    fn remember(&self, _app: &App, flow: &Flow<Login>, identity: Option<&IdentitySnapshot>) -> Option<Value> {
+    fn remember(&self, context: &LoginContext<'_>, identity: Option<&IdentitySnapshot>) -> Option<Value> {
+        let flow = context.flow;
         (flow.extra.requested_aal == Aal::Aal2 && identity.is_some_and(second_factor::has_codes)).then(|| json!({}))
     }
 

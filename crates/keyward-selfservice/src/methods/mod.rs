@@ -2,6 +2,7 @@
 //! A method says which submits it answers to, what it shows, and what it would change; it never writes anything itself.
 //! Methods know neither doors nor cookies, and not each other.
 
+pub mod code;
 mod keys;
 pub mod lookup_secret;
 pub mod passkey;
@@ -35,10 +36,10 @@ pub const SETTINGS: &[&dyn SettingsMethod] =
 
 /// Login methods in the order in which they are asked (contract: login 6.3).
 pub const LOGIN: &[&dyn LoginMethod] =
-    &[&password::Password, &totp::Totp, &passkey::Passkey, &webauthn::Webauthn, &lookup_secret::LookupSecret];
+    &[&password::Password, &code::Code, &totp::Totp, &passkey::Passkey, &webauthn::Webauthn, &lookup_secret::LookupSecret];
 
 /// Registration methods in the order in which they are asked (contract: login 9).
-pub const REGISTRATION: &[&dyn RegistrationMethod] = &[&password::Password, &passkey::Passkey, &webauthn::Webauthn];
+pub const REGISTRATION: &[&dyn RegistrationMethod] = &[&password::Password, &code::Code, &passkey::Passkey, &webauthn::Webauthn];
 
 /// A boxed future, so that methods can stand in a slice.
 pub type Step<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -214,6 +215,19 @@ pub enum LoginProposal {
     Next(Next),
     /// The submit brought nothing yet: the page has to ask.
     Ask,
+    /// A message is on its way, and the flow waits for what it says.
+    Sent(Sent),
+}
+
+/// A message that is sent when the flow is stored; its method's nodes are all that the flow shows from then on.
+#[derive(Debug)]
+pub struct Sent {
+    /// Replaces the method's memory.
+    pub memory: Value,
+    /// What the page says.
+    pub message: Message,
+    /// The codes and the messages, to be written with the flow.
+    pub batch: keyward_store::Batch,
 }
 
 /// The next step of a sign-in.
@@ -228,6 +242,12 @@ pub struct Next {
 impl From<Proven> for LoginProposal {
     fn from(proven: Proven) -> Self {
         Self::Proven(Box::new(proven))
+    }
+}
+
+impl From<Sent> for LoginProposal {
+    fn from(sent: Sent) -> Self {
+        Self::Sent(sent)
     }
 }
 
@@ -246,8 +266,16 @@ pub trait LoginMethod: Sync {
     /// Whether this submit is for it.
     fn claims(&self, flow: &Flow<Login>, body: &Payload) -> bool;
     /// What to remember when the flow is made; `identity` is the signed-in one on a refresh or step-up.
-    fn remember(&self, _app: &App, _flow: &Flow<Login>, _identity: Option<&IdentitySnapshot>) -> Option<Value> {
+    fn remember(&self, _context: &LoginContext<'_>, _identity: Option<&IdentitySnapshot>) -> Option<Value> {
         None
+    }
+    /// What it sends by itself when the flow is made for somebody who is signed in. Asked after [`LoginMethod::remember`].
+    fn open<'a>(
+        &'a self,
+        _context: &'a LoginContext<'a>,
+        _identity: &'a IdentitySnapshot,
+    ) -> Step<'a, Result<Option<Sent>, Problem>> {
+        Box::pin(async { Ok(None) })
     }
     /// What it shows.
     fn nodes(&self, context: &LoginContext<'_>) -> Vec<Node>;
@@ -276,6 +304,32 @@ pub struct Applicant {
     pub edit: IdentityEdit,
     /// The proof for a session that the registration hands out.
     pub proof: AuthMethod,
+    /// What is used up with the account, such as a code.
+    pub upkeep: keyward_store::Batch,
+    /// The attempt that was right, where there was something to guess; given back when it comes to nothing.
+    pub attempt: Option<keyward_services::attempts::Reserved>,
+}
+
+impl Applicant {
+    /// An account that is made without anything to guess or to use up.
+    pub const fn new(edit: IdentityEdit, proof: AuthMethod) -> Self {
+        Self { edit, proof, upkeep: keyward_store::Batch::new(), attempt: None }
+    }
+}
+
+/// What a registration method comes to.
+#[derive(Debug)]
+pub enum RegistrationProposal {
+    /// Make this account.
+    Create(Box<Applicant>),
+    /// A message is on its way, and the flow waits for what it says.
+    Sent(Sent),
+}
+
+impl From<Applicant> for RegistrationProposal {
+    fn from(applicant: Applicant) -> Self {
+        Self::Create(Box::new(applicant))
+    }
 }
 
 /// Makes an account with a first credential.
@@ -294,13 +348,13 @@ pub trait RegistrationMethod: Sync {
     fn nodes(&self, context: &RegistrationContext<'_>) -> Vec<Node>;
     /// Refusals of its own fields, found together with those of the traits.
     fn check(&self, body: &Payload) -> FormErrors;
-    /// Works out the account. `traits` are decoded and valid.
+    /// Works out the account. `traits` are decoded and valid; while the flow waits for what a message says they are as they came.
     fn apply<'a>(
         &'a self,
         context: &'a RegistrationContext<'a>,
         body: &'a Payload,
         traits: Value,
-    ) -> Step<'a, Result<Applicant, Refusal>>;
+    ) -> Step<'a, Result<RegistrationProposal, Refusal>>;
 }
 
 /// The field for what somebody signs in with, called as their schema calls it.

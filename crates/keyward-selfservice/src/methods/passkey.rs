@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::keys::{self, Asked, Rename, Use, brings, only};
 use super::{
     Applicant, Change, LoginContext, LoginMethod, LoginProposal, Proposal, Refusal, RegistrationContext, RegistrationMethod,
-    SettingsContext, SettingsMethod, SettingsStep, Step, identifier_field,
+    RegistrationProposal, SettingsContext, SettingsMethod, SettingsStep, Step, identifier_field,
 };
 
 /// The method.
@@ -189,7 +189,8 @@ impl LoginMethod for Passkey {
         flow.extra.requested_aal == Aal::Aal1 && (body.method().is_some_and(|method| method == "passkey") || brings(body, LOGIN))
     }
 
-    fn remember(&self, app: &App, flow: &Flow<Login>, identity: Option<&IdentitySnapshot>) -> Option<Value> {
+    fn remember(&self, context: &LoginContext<'_>, identity: Option<&IdentitySnapshot>) -> Option<Value> {
+        let LoginContext { app, flow, .. } = *context;
         if flow.extra.requested_aal != Aal::Aal1 {
             return None;
         }
@@ -341,7 +342,7 @@ impl RegistrationMethod for Passkey {
         context: &'a RegistrationContext<'a>,
         body: &'a Payload,
         traits: Value,
-    ) -> Step<'a, Result<Applicant, Refusal>> {
+    ) -> Step<'a, Result<RegistrationProposal, Refusal>> {
         Box::pin(async move {
             let (app, now) = (context.app, context.visit.now);
             let sent = body.string(REGISTER_ALIAS)?.unwrap_or_default();
@@ -356,7 +357,7 @@ impl RegistrationMethod for Passkey {
                 ..Keys::default()
             };
             let edit = IdentityEdit { traits: Some(traits), ..only(put(&keys, Some(identifiers))) };
-            Ok(Applicant { edit, proof: proof(now) })
+            Ok(Applicant::new(edit, proof(now)).into())
         })
     }
 }
@@ -424,5 +425,5 @@ fn put(keys: &Keys, identifiers: Option<Vec<String>>) -> CredentialEdit {
 }
 
 const fn proof(completed_at: keyward_model::Time) -> AuthMethod {
-    AuthMethod { method: Proof::Passkey, aal: Aal::Aal1, completed_at, provider: None, organization: None }
+    AuthMethod::new(Proof::Passkey, Aal::Aal1, completed_at)
 }

@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 
 use super::{
     Applicant, Change, LONGEST_IDENTIFIER, LoginContext, LoginMethod, LoginProposal, Proposal, Proven, Refusal,
-    RegistrationContext, RegistrationMethod, SettingsContext, SettingsMethod, SettingsStep, Step, find_by_identifier,
-    identifier_field,
+    RegistrationContext, RegistrationMethod, RegistrationProposal, SettingsContext, SettingsMethod, SettingsStep, Step,
+    find_by_identifier, identifier_field,
 };
 
 /// The method.
@@ -89,7 +89,8 @@ impl LoginMethod for Password {
         flow.extra.requested_aal == Aal::Aal1 && body.method().is_some_and(|method| method == "password")
     }
 
-    fn remember(&self, _app: &App, flow: &Flow<Login>, identity: Option<&IdentitySnapshot>) -> Option<Value> {
+    fn remember(&self, context: &LoginContext<'_>, identity: Option<&IdentitySnapshot>) -> Option<Value> {
+        let flow = context.flow;
         if !flow.extra.refresh {
             return None;
         }
@@ -181,12 +182,12 @@ impl RegistrationMethod for Password {
         context: &'a RegistrationContext<'a>,
         body: &'a Payload,
         traits: Value,
-    ) -> Step<'a, Result<Applicant, Refusal>> {
+    ) -> Step<'a, Result<RegistrationProposal, Refusal>> {
         Box::pin(async move {
             let password = required_secret(body, "password")?;
             let hash = accept(context.app, context.schema, &traits, &password, None, Lane::Public).await?;
             let edit = IdentityEdit { traits: Some(traits), ..put(hash) };
-            Ok(Applicant { edit, proof: AuthMethod::password(context.visit.now) })
+            Ok(Applicant::new(edit, AuthMethod::password(context.visit.now)).into())
         })
     }
 }

@@ -16,7 +16,7 @@ pub(super) async fn signed_in_identity(context: &LoginContext<'_>) -> Result<Ide
 
 /// What a session has when a second factor was shown now.
 pub(super) fn proof(method: Proof, now: Time) -> AuthMethod {
-    AuthMethod { method, aal: Aal::Aal2, completed_at: now, provider: None, organization: None }
+    AuthMethod::new(method, Aal::Aal2, now)
 }
 
 /// Whether there is a set of backup codes, used or not.

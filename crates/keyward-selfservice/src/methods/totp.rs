@@ -7,13 +7,13 @@ use keyward_model::{
     Aal, Attributes, CredentialType, Flow, FormErrors, Group, IdentitySnapshot, InputType, Login, Message, Meta, Node, Operation,
     Proof,
 };
+use keyward_services::attempts;
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::derive::{CredentialEdit, IdentityEdit};
 use keyward_services::lookup_codes::{self, IssuedWith, LookupCodes};
 use keyward_services::payload::Payload;
 use keyward_services::totp::{QR_PIXELS, TotpKey};
 use keyward_services::typed_codes::bare;
-use keyward_services::{App, attempts};
 use keyward_store::Batch;
 use serde_json::{Value, json};
 
@@ -197,7 +197,8 @@ impl LoginMethod for Totp {
         flow.extra.requested_aal == Aal::Aal2 && body.method().is_some_and(|method| method == "totp")
     }
 
-    fn remember(&self, _app: &App, flow: &Flow<Login>, identity: Option<&IdentitySnapshot>) -> Option<Value> {
+    fn remember(&self, context: &LoginContext<'_>, identity: Option<&IdentitySnapshot>) -> Option<Value> {
+        let flow = context.flow;
         (flow.extra.requested_aal == Aal::Aal2 && identity.is_some_and(is_enrolled)).then(|| json!({}))
     }
 

@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 use super::keys::{self, Asked, Rename, Use, brings, only};
 use super::{
     Applicant, Change, LoginContext, LoginMethod, LoginProposal, Next, Proposal, Refusal, RegistrationContext,
-    RegistrationMethod, SettingsContext, SettingsMethod, SettingsStep, Step, find_by_identifier, identifier_field, second_factor,
+    RegistrationMethod, RegistrationProposal, SettingsContext, SettingsMethod, SettingsStep, Step, find_by_identifier,
+    identifier_field, second_factor,
 };
 
 /// The method.
@@ -190,7 +191,8 @@ impl LoginMethod for Webauthn {
         body.method().is_some_and(|method| method == "webauthn") || brings(body, LOGIN)
     }
 
-    fn remember(&self, app: &App, flow: &Flow<Login>, identity: Option<&IdentitySnapshot>) -> Option<Value> {
+    fn remember(&self, context: &LoginContext<'_>, identity: Option<&IdentitySnapshot>) -> Option<Value> {
+        let LoginContext { app, flow, .. } = *context;
         if !serves(&app.config, flow.flow_type) {
             return None;
         }
@@ -354,7 +356,7 @@ impl RegistrationMethod for Webauthn {
         context: &'a RegistrationContext<'a>,
         body: &'a Payload,
         traits: Value,
-    ) -> Step<'a, Result<Applicant, Refusal>> {
+    ) -> Step<'a, Result<RegistrationProposal, Refusal>> {
         Box::pin(async move {
             let (app, now) = (context.app, context.visit.now);
             let (challenge, user_handle) = entry(context.flow).ok_or_else(|| FormErrors::global(Message::plain(4_010_003)))?;
@@ -363,7 +365,7 @@ impl RegistrationMethod for Webauthn {
             let new = Key { display_name: keys::name(body, NAME)?, is_passwordless: true, ..new };
             let keys = Keys { credentials: vec![new], user_handle, ..Keys::default() };
             let edit = IdentityEdit { traits: Some(traits), ..only(put(&keys)) };
-            Ok(Applicant { edit, proof: proof(true, now) })
+            Ok(Applicant::new(edit, proof(true, now)).into())
         })
     }
 }
@@ -437,5 +439,5 @@ fn put(keys: &Keys) -> CredentialEdit {
 
 const fn proof(is_first: bool, completed_at: Time) -> AuthMethod {
     let aal = if is_first { Aal::Aal1 } else { Aal::Aal2 };
-    AuthMethod { method: Proof::Webauthn, aal, completed_at, provider: None, organization: None }
+    AuthMethod::new(Proof::Webauthn, aal, completed_at)
 }

@@ -10,15 +10,18 @@ use keyward_services::audit::{Event, EventKind};
 use keyward_services::payload::Payload;
 use keyward_services::session::{self, find_active_by_id, session_json};
 use keyward_services::tokens::SessionToken;
-use keyward_services::{App, flow_rows, storage_problem};
+use keyward_services::{App, flow_rows, mailboxes, storage_problem};
 use keyward_store::{Batch, GrantRow, Refusal as Guarded, StoreError};
-use url::Url;
+
+mod asked;
+
+use asked::Asked;
 
 use super::{
     FORM_ATTEMPTS, new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, sessions, store_form, ui,
 };
 use crate::gate;
-use crate::methods::{LOGIN, LoginContext, LoginMethod, LoginProposal, Next, Proven, Refusal};
+use crate::methods::{LOGIN, LoginContext, LoginMethod, LoginProposal, Next, Proven, Refusal, Sent};
 use crate::outcome::{IssuedSession, LoginOutcome, Outcome, SignedIn};
 use crate::view::LoginView;
 use crate::visit::{Submitted, Visit};
@@ -46,15 +49,20 @@ pub async fn create(app: &App, visit: &mut Visit, flow_type: FlowType, request_u
     };
     let mut flow = begin(app, visit, flow_type, request_url, &asked, refresh);
     let identity = signed_in_identity(app, visit).await?;
-    remember(app, &mut flow, identity.as_ref());
+    remember(app, visit, &mut flow, identity.as_ref());
     if refresh {
         flow.form.messages.push(Message::plain(1_010_003));
     }
     if asked.aal == Aal::Aal2 && visit.session.as_ref().is_some_and(|active| active.session.aal < Aal::Aal2) {
         flow.form.messages.push(Message::plain(1_010_004));
     }
+    let sent = match &identity {
+        Some(identity) => open(app, visit, &mut flow, identity).await?,
+        None => Batch::new(),
+    };
     let mut batch = Batch::new();
     flow_rows::insert(app, &flow, &mut batch);
+    batch.append(sent);
     app.store.commit(batch).await.map_err(storage_problem)?;
     Ok(Outcome::Created(view(app, visit, &flow)))
 }
@@ -111,6 +119,7 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
     match prove(app, visit, &mut flow, method, &body).await {
         Ok(Reached::SignedIn(signed_in)) => Ok(Outcome::Done(*signed_in)),
         Ok(Reached::Next(next)) => step(app, visit, flow, method, next).await,
+        Ok(Reached::Sent(sent)) => wait(app, visit, flow, method, sent).await,
         Ok(Reached::Nothing) => Ok(Outcome::SentBack(view(app, visit, &flow))),
         Err(Refusal::Form(errors)) => {
             // Somebody was proved and is refused all the same: what was typed is not at fault, and starts over.
@@ -135,6 +144,7 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
 enum Reached {
     SignedIn(Box<SignedIn>),
     Next(Next),
+    Sent(Sent),
     /// It brought nothing to judge.
     Nothing,
 }
@@ -164,6 +174,7 @@ async fn prove(
         let proven = match method.prove(&LoginContext { app, visit: &visit, flow }, body).await? {
             LoginProposal::Proven(proven) => *proven,
             LoginProposal::Next(next) => return Ok(Reached::Next(next)),
+            LoginProposal::Sent(sent) => return Ok(Reached::Sent(sent)),
             LoginProposal::Ask => return Ok(Reached::Nothing),
         };
         flow.extra.active = Some(method.id().to_owned());
@@ -190,6 +201,52 @@ async fn prove(
 
 /// The member of a flow's memory that names the method whose next step is due.
 const DUE: &str = "due";
+
+/// Lets methods send what they send by themselves; gives what is to be written with the flow.
+async fn open(app: &App, visit: &Visit, flow: &mut Flow<Login>, identity: &IdentitySnapshot) -> Result<Batch, Problem> {
+    for method in LOGIN.iter().copied().filter(|method| method.enabled(&app.config)) {
+        match method.open(&LoginContext { app, visit, flow }, identity).await {
+            Ok(None) => {}
+            Ok(Some(sent)) => return Ok(await_answer(flow, method, sent, visit.now)),
+            // Nothing is sent then; the page says when it can be asked for.
+            Err(Problem::TooManyAttempts { retry_after }) => {
+                flow.form.messages.push(Message::new(7_900_001, serde_json::json!({ "retry_after": retry_after })));
+            }
+            Err(problem) => return Err(problem),
+        }
+    }
+    Ok(Batch::new())
+}
+
+/// Turns a flow into one that waits for what a message says; gives what is to be written with it.
+fn await_answer(flow: &mut Flow<Login>, method: &dyn LoginMethod, sent: Sent, now: Time) -> Batch {
+    flow.memory.0.insert(method.id().to_owned(), sent.memory);
+    flow.memory.0.insert(DUE.to_owned(), method.id().into());
+    flow.form.say(sent.message);
+    flow.state = EntryState::SentEmail;
+    flow.extra.active = Some(method.id().to_owned());
+    flow.extra.updated_at = now;
+    sent.batch
+}
+
+/// Sends a message, and from now on shows only where its answer goes.
+async fn wait(
+    app: &App,
+    visit: &Visit,
+    mut flow: Flow<Login>,
+    method: &dyn LoginMethod,
+    sent: Sent,
+) -> Result<LoginOutcome, Problem> {
+    let batch = await_answer(&mut flow, method, sent, visit.now);
+    match finish(app, &mut flow, batch).await {
+        Ok(()) => Ok(Outcome::Mailed(view(app, visit, &flow))),
+        // Somebody signed in with this flow meanwhile.
+        Err(StoreError::Refused(Guarded::VersionConflict | Guarded::AlreadyUsed)) => {
+            refuse(app, visit, flow, Some(method), FormErrors::global(Message::plain(4_010_002)), Vec::new()).await
+        }
+        Err(error) => Err(storage_problem(error)),
+    }
+}
 
 /// Keeps what a method asks for next, and shows nothing else.
 async fn step(
@@ -300,11 +357,11 @@ async fn sign_in(
         Err(error) => return Err(storage_problem(error).into()),
     }
 
-    let usable = app.usable(identity.factors());
+    let available = mailboxes::available(app, &identity, &session.methods.items());
     // Whoami would refuse such a session, so the second factor has to follow.
-    let weak = !flow_admits(session.aal, usable.available(app.code_use()), app.config.session.whoami_required_aal);
+    let weak = !flow_admits(session.aal, available, app.config.session.whoami_required_aal);
     let second_factor = weak.then(|| second_factor_url(app, flow));
-    let whole = session.aal >= Aal::Aal2 || usable.second() == 0;
+    let whole = session.aal >= Aal::Aal2 || available < Aal::Aal2;
     let hide_identity = weak && flow.flow_type == FlowType::Api;
     let stored = wire_json(&identity.identity);
     Ok(Some(SignedIn {
@@ -323,17 +380,22 @@ async fn sign_in(
 }
 
 /// Commits a sign-in together with its flow. A wrong submit of the same flow may have written its message in the meantime: the
-/// right one wins over it, but not over another right one.
+/// right one wins over it, but not over another right one. Where the account changed since it was read, it says that what was
+/// shown is used up, so that it is judged anew.
 async fn finish(app: &App, flow: &mut Flow<Login>, batch: Batch) -> Result<(), StoreError> {
     let mut outcome = Ok(());
     for _ in 0..FORM_ATTEMPTS {
         let mut whole = batch.clone();
+        let read = flow.version;
         flow_rows::update(app, flow, &mut whole);
         outcome = app.store.commit(whole).await;
         if !matches!(outcome, Err(StoreError::Refused(Guarded::VersionConflict))) {
             return outcome;
         }
         match flow_rows::find::<Login>(app, flow.id).await? {
+            Some(stored) if stored.state != EntryState::PassedChallenge && stored.version == read => {
+                return Err(StoreError::Refused(Guarded::AlreadyUsed));
+            }
             Some(stored) if stored.state != EntryState::PassedChallenge => flow.version = stored.version,
             _ => return outcome,
         }
@@ -429,67 +491,10 @@ async fn expire(app: &App, visit: &Visit, flow: &Flow<Login>) -> Problem {
     let mut replacement = begin(app, visit, flow.flow_type, &flow.request_url, &asked, refresh);
     replacement.extra.serves = flow.extra.serves;
     match signed_in_identity(app, visit).await {
-        Ok(identity) => remember(app, &mut replacement, identity.as_ref()),
+        Ok(identity) => remember(app, visit, &mut replacement, identity.as_ref()),
         Err(problem) => return problem,
     }
     replace_expired(app, replacement, flow).await
-}
-
-/// What the init request asks for.
-struct Asked {
-    refresh: bool,
-    aal: Aal,
-    return_to: Option<String>,
-    organization: Option<String>,
-    identity_schema: Option<String>,
-    serves: Option<FlowId>,
-}
-
-impl Asked {
-    fn read(app: &App, request_url: &str) -> Result<Self, Problem> {
-        let url =
-            Url::parse(request_url).map_err(|_| Problem::BadRequest { reason: "The address cannot be read.".to_owned() })?;
-        let raw = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
-        let query = |name: &str| raw(name).filter(|value| !value.is_empty());
-        let aal = match query("aal").map(|aal| aal.to_ascii_lowercase()).as_deref() {
-            None | Some("aal1") => Aal::Aal1,
-            Some("aal2") => Aal::Aal2,
-            Some(_) => return Err(Problem::BadRequest { reason: "The parameter aal must be aal1 or aal2.".to_owned() }),
-        };
-        match raw("login_challenge").as_deref() {
-            None => {}
-            Some("") => return Err(Problem::BadRequest { reason: "The parameter login_challenge is empty.".to_owned() }),
-            Some(_) => {
-                tracing::error!("A login challenge arrived, but no OAuth2 provider is configured");
-                return Err(Problem::Internal);
-            }
-        }
-        let identity_schema = query("identity_schema");
-        if aal == Aal::Aal1 && !identity_schema.as_deref().is_none_or(|id| super::is_selectable(app, id)) {
-            return Err(Problem::BadRequest { reason: "The identity schema cannot be chosen here.".to_owned() });
-        }
-        let return_to = query("return_to");
-        let serves = return_to.as_deref().and_then(|target| settings_flow(app, target));
-        let refresh = query("refresh").is_some_and(|text| matches!(text.as_str(), "1" | "t" | "T" | "true" | "True" | "TRUE"));
-        Ok(Self {
-            refresh,
-            aal,
-            return_to,
-            organization: query("organization").filter(|id| is_uuid(id)),
-            identity_schema,
-            serves,
-        })
-    }
-}
-
-fn is_uuid(text: &str) -> bool {
-    FlowId::parse(text).is_some()
-}
-
-/// The settings flow that a re-login leads back to, if it does.
-fn settings_flow(app: &App, target: &str) -> Option<FlowId> {
-    let query = target.strip_prefix(app.public_base())?.strip_prefix("/self-service/settings?")?;
-    url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "flow").and_then(|(_, id)| FlowId::parse(&id))
 }
 
 fn begin(app: &App, visit: &Visit, flow_type: FlowType, request_url: &str, asked: &Asked, refresh: bool) -> Flow<Login> {
@@ -514,9 +519,9 @@ async fn signed_in_identity(app: &App, visit: &Visit) -> Result<Option<IdentityS
     }
 }
 
-fn remember(app: &App, flow: &mut Flow<Login>, identity: Option<&IdentitySnapshot>) {
+fn remember(app: &App, visit: &Visit, flow: &mut Flow<Login>, identity: Option<&IdentitySnapshot>) {
     for method in LOGIN.iter().filter(|method| method.enabled(&app.config)) {
-        if let Some(content) = method.remember(app, flow, identity) {
+        if let Some(content) = method.remember(&LoginContext { app, visit, flow }, identity) {
             flow.memory.0.insert(method.id().to_owned(), content);
         }
     }

@@ -318,7 +318,10 @@ async fn recover(
     derived.write(&mut batch);
     let after = derived.snapshot();
 
-    let proof = AuthMethod { method: Proof::CodeRecovery, aal: Aal::Aal1, completed_at: now, provider: None, organization: None };
+    let proof = match &code.address {
+        Some((via, address)) => AuthMethod::mailed(Proof::CodeRecovery, Aal::Aal1, now, *via, address),
+        None => AuthMethod::handed_over(Proof::CodeRecovery, Aal::Aal1, now),
+    };
     let token = SessionToken::generate(app.random());
     let session = login::new_session(app, visit, identity, proof);
     session::insert(app, &session, &token, now, &mut batch);

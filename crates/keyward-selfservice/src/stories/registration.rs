@@ -3,8 +3,8 @@
 //! Knows no password: methods work out the first credential, the one writer makes the identity.
 
 use keyward_model::{
-    CredentialType, EntryState, Flow, FlowId, FlowType, FormErrors, Group, Message, NodeOrder, Problem, REGISTRATION_GROUPS,
-    Registration, RegistrationExtra, sort_entry, wire_json,
+    CredentialType, EntryState, Flow, FlowId, FlowType, FormErrors, Group, InputType, Message, NodeOrder, Problem,
+    REGISTRATION_GROUPS, Registration, RegistrationExtra, sort_entry, wire_json,
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::derive::{Bounds, IdentityEdit, derive};
@@ -18,7 +18,10 @@ use serde_json::{Value, json};
 
 use super::{login, new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, store_form, ui};
 use crate::gate;
-use crate::methods::{REGISTERED_ALREADY, REGISTRATION, Refusal, RegistrationContext, RegistrationMethod, TRAITS, echo_traits};
+use crate::methods::{
+    Applicant, REGISTERED_ALREADY, REGISTRATION, Refusal, RegistrationContext, RegistrationMethod, RegistrationProposal, Sent,
+    TRAITS, echo_traits,
+};
 use crate::outcome::{IssuedSession, Outcome, Registered, RegistrationOutcome};
 use crate::view::RegistrationView;
 use crate::visit::{Submitted, Visit};
@@ -100,8 +103,12 @@ pub async fn submit(
     let schema = schema(app, &flow)?;
     let method = REGISTRATION.iter().copied().find(|method| method.claims(&body));
     match apply(app, visit, &mut flow, schema, method, &body).await {
-        Ok(registered) => Ok(Outcome::Done(registered)),
+        Ok(Reached::Registered(registered)) => Ok(Outcome::Done(*registered)),
+        Ok(Reached::Waiting) => Ok(Outcome::Mailed(view(app, visit, &flow)?)),
         Err(Refusal::Form(errors)) => refuse(app, visit, flow, method, errors, typed(schema, &body)).await,
+        Err(Refusal::Problem(Problem::TooManyAttempts { retry_after })) => {
+            throttle(app, visit, flow, method, retry_after, typed(schema, &body)).await
+        }
         Err(Refusal::Problem(problem)) => {
             if let Problem::Csrf(_) = problem {
                 note(app, &visit.client, visit.now, Event::refused(EventKind::CsrfRefused, "csrf").flow(flow.id)).await;
@@ -116,6 +123,13 @@ fn typed(schema: &IdentitySchema, body: &Payload) -> Vec<(String, Value)> {
     echo_traits(schema, body).into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
+/// How far a submit came.
+enum Reached {
+    Registered(Box<Registered>),
+    /// The flow waits for what a message says.
+    Waiting,
+}
+
 async fn apply(
     app: &App,
     visit: &Visit,
@@ -123,7 +137,7 @@ async fn apply(
     schema: &IdentitySchema,
     method: Option<&dyn RegistrationMethod>,
     body: &Payload,
-) -> Result<Registered, Refusal> {
+) -> Result<Reached, Refusal> {
     if method.is_some_and(|method| !method.enabled(&app.config)) {
         return Err(Problem::MethodDisabled.into());
     }
@@ -133,25 +147,84 @@ async fn apply(
         return Err(FormErrors::global(Message::plain(4_010_003)).into());
     }
     let traits = schema.decode_traits(body);
-    let mut errors = schema.validate(&traits);
-    if let Some(method) = method {
-        errors.0.extend(method.check(body).0);
+    let due = flow.memory.0.get(DUE).and_then(Value::as_str);
+    // Traits that a message was sent for are valid, and the method refuses all others.
+    if due.is_none_or(|due| method.is_none_or(|method| method.id() != due)) {
+        let mut errors = schema.validate(&traits);
+        if let Some(method) = method {
+            errors.0.extend(method.check(body).0);
+        }
+        errors.into_result()?;
     }
-    errors.into_result()?;
     // Nobody answers to this submit; the traits are looked at first (contract: login 9).
     let Some(method) = method else { return Err(FormErrors::global(Message::plain(4_010_003)).into()) };
     let location = match return_to(app, flow.query("return_to").as_deref()) {
         Ok(explicit) => explicit.unwrap_or_else(|| after_location(app, method.id())),
         Err(_) => return Err(FormErrors::global(Message::reason("The address to return to is not allowed.")).into()),
     };
-    let applicant = method.apply(&RegistrationContext { app, visit, flow, schema }, body, traits).await?;
+    match method.apply(&RegistrationContext { app, visit, flow, schema }, body, traits).await? {
+        RegistrationProposal::Sent(sent) => wait(app, visit, flow, method, sent).await.map(|()| Reached::Waiting),
+        RegistrationProposal::Create(applicant) => {
+            let attempt = applicant.attempt.clone();
+            let created = create_account(app, visit, flow, schema, method, *applicant, location).await;
+            match (&created, attempt) {
+                (Ok(_), Some(attempt)) => attempt.refund(app),
+                // It was right, in vain.
+                (Err(_), Some(attempt)) => attempt.give_back(app).await,
+                (_, None) => {}
+            }
+            created.map(|registered| Reached::Registered(Box::new(registered)))
+        }
+    }
+}
+
+/// The member of a flow's memory that names the method whose message is waited for.
+const DUE: &str = "due";
+
+/// Sends a message, and from now on shows only where its answer goes.
+async fn wait(
+    app: &App,
+    visit: &Visit,
+    flow: &mut Flow<Registration>,
+    method: &dyn RegistrationMethod,
+    sent: Sent,
+) -> Result<(), Refusal> {
+    flow.memory.0.insert(method.id().to_owned(), sent.memory);
+    flow.memory.0.insert(DUE.to_owned(), method.id().into());
+    flow.form.say(sent.message);
+    flow.state = EntryState::SentEmail;
+    flow.extra.active = Some(method.id().to_owned());
+    let mut batch = Batch::new();
+    flow_rows::update(app, flow, &mut batch);
+    batch.append(sent.batch);
+    match app.store.commit(batch).await {
+        Ok(()) => Ok(()),
+        // Another submit of this flow was faster.
+        Err(StoreError::Refused(Guarded::VersionConflict)) => {
+            tracing::debug!(flow.id = %flow.id, client.address = visit.client.address.as_deref(), "A message was not sent");
+            Err(FormErrors::global(Message::plain(4_010_003)).into())
+        }
+        Err(error) => Err(storage_problem(error).into()),
+    }
+}
+
+async fn create_account(
+    app: &App,
+    visit: &Visit,
+    flow: &mut Flow<Registration>,
+    schema: &IdentitySchema,
+    method: &dyn RegistrationMethod,
+    applicant: Applicant,
+    location: String,
+) -> Result<Registered, Refusal> {
     let edit = IdentityEdit { bounds: Bounds::from(&app.config.limits), ..applicant.edit };
     let derived = derive(schema, None, &edit, visit.now, app.random())?;
     let identity = derived.snapshot();
     let identity_id = identity.identity.id;
 
     let now = visit.now;
-    let mut batch = Batch::new();
+    // What is used up comes first: whoever is late there is told about the code.
+    let mut batch = applicant.upkeep;
     derived.write(&mut batch);
     let hooks = app.config.selfservice.flows.registration.flow.after.hooks_for(method.id());
     let issued = hooks.contains(&keyward_config::Hook::Session).then(|| {
@@ -163,6 +236,9 @@ async fn apply(
     });
     let event = Event::done(EventKind::RegistrationSucceeded).identity(identity_id).flow(flow.id).method(method.id());
     event.write(app, &visit.client, now, &mut batch);
+    if let Some(attempt) = &applicant.attempt {
+        attempt.release(&mut batch);
+    }
     flow.state = EntryState::PassedChallenge;
     flow.form.clear();
     flow.extra.active = Some(method.id().to_owned());
@@ -174,7 +250,9 @@ async fn apply(
         }
         Err(StoreError::Unique(_)) => return Err(FormErrors::global(taken(app, schema, &identity.identity.traits).await?).into()),
         // Two submits of one flow: the first one made the account.
-        Err(StoreError::Refused(Guarded::VersionConflict)) => return Err(FormErrors::global(Message::plain(4_010_003)).into()),
+        Err(StoreError::Refused(Guarded::VersionConflict | Guarded::AlreadyUsed)) => {
+            return Err(FormErrors::global(Message::plain(4_010_003)).into());
+        }
         Err(error) => return Err(storage_problem(error).into()),
     }
 
@@ -206,9 +284,10 @@ async fn taken(app: &App, schema: &IdentitySchema, traits: &Value) -> Result<Mes
     if !app.config.selfservice.flows.registration.login_hints {
         return Ok(Message::plain(4_000_007));
     }
-    for identifier in schema.password_identifiers(traits) {
-        let owner =
-            app.store.find_identity_by_identifier(CredentialType::Password, &identifier).await.map_err(storage_problem)?;
+    let named = schema.password_identifiers(traits).into_iter().map(|name| (CredentialType::Password, name));
+    let reached = schema.code_addresses(traits).into_iter().map(|(_, address)| (CredentialType::Code, address));
+    for (kind, identifier) in named.chain(reached) {
+        let owner = app.store.find_identity_by_identifier(kind, &identifier).await.map_err(storage_problem)?;
         let Some(owner) = owner else { continue };
         let factors = owner.factors();
         let methods = &app.config.selfservice.methods;
@@ -242,7 +321,8 @@ async fn refuse(
     // The attempt may have left the flow half rewritten in memory: what is shown starts from what is stored.
     let mut flow = find(app, flow.id).await?;
     flow.form.clear();
-    for (node, value) in echo {
+    // Traits that a message was sent for stay those.
+    for (node, value) in echo.into_iter().filter(|_| flow.state != EntryState::SentEmail) {
         flow.form.echo(node, value);
     }
     flow.form.refuse(errors);
@@ -254,6 +334,30 @@ async fn refuse(
     event.write(app, &visit.client, visit.now, &mut batch);
     store_form(app, &mut flow, batch).await?;
     Ok(Outcome::Refused(view(app, visit, &flow)?))
+}
+
+/// Tells the person to wait.
+async fn throttle(
+    app: &App,
+    visit: &Visit,
+    flow: Flow<Registration>,
+    method: Option<&dyn RegistrationMethod>,
+    retry_after: u32,
+    echo: Vec<(String, Value)>,
+) -> Result<RegistrationOutcome, Problem> {
+    let mut flow = find(app, flow.id).await?;
+    flow.form.say(Message::new(7_900_001, json!({ "retry_after": retry_after })));
+    for (node, value) in echo.into_iter().filter(|_| flow.state != EntryState::SentEmail) {
+        flow.form.echo(node, value);
+    }
+    let mut batch = Batch::new();
+    let mut event = Event::refused(EventKind::ThrottleEngaged, "too_many_attempts").flow(flow.id);
+    if let Some(method) = method {
+        event = event.method(method.id());
+    }
+    event.write(app, &visit.client, visit.now, &mut batch);
+    store_form(app, &mut flow, batch).await?;
+    Ok(Outcome::Throttled { view: view(app, visit, &flow)?, retry_after })
 }
 
 fn begin(app: &App, visit: &Visit, flow_type: FlowType, request_url: &str) -> Flow<Registration> {
@@ -296,8 +400,18 @@ fn after_location(app: &App, method: &str) -> String {
 fn view(app: &App, visit: &Visit, flow: &Flow<Registration>) -> Result<RegistrationView, Problem> {
     let schema = schema(app, flow)?;
     let context = RegistrationContext { app, visit, flow, schema };
-    let mut nodes = schema.trait_nodes(Group::Default, flow.form.echoed(TRAITS).unwrap_or(&json!({})));
-    nodes.extend(REGISTRATION.iter().filter(|method| method.enabled(&app.config)).flat_map(|method| method.nodes(&context)));
+    let enabled = || REGISTRATION.iter().filter(|method| method.enabled(&app.config));
+    let due = flow.memory.0.get(DUE).and_then(Value::as_str);
+    // Switched off meanwhile, it is not waited for.
+    let due = due.filter(|due| flow.state == EntryState::SentEmail && enabled().any(|method| method.id() == *due));
+    let sent_for = due.and_then(|due| flow.memory.0.get(due)).and_then(|memory| memory.get(TRAITS));
+    let traits = sent_for.or_else(|| flow.form.echoed(TRAITS));
+    let mut nodes = schema.trait_nodes(Group::Default, traits.unwrap_or(&json!({})));
+    if due.is_some() {
+        nodes = nodes.into_iter().map(|node| node.with(|input| input.input_type = InputType::Hidden)).collect();
+    }
+    let shown = enabled().filter(|method| due.is_none_or(|due| due == method.id()));
+    nodes.extend(shown.flat_map(|method| method.nodes(&context)));
     // The password stands behind the first trait (contract: login 5.5).
     let mut keys = vec!["csrf_token".to_owned()];
     let mut traits = schema.node_keys().into_iter();

@@ -39,7 +39,7 @@ pub async fn create(app: &App, visit: &mut Visit, flow_type: FlowType, request_u
     // the public knows: a proxy may have asked for it under another one.
     let resume = asked.as_ref().filter(|_| flow_type == FlowType::Browser).map(|_| super::public_url(app, request_url));
     let (identity, schema) = identity(app, &active).await?;
-    gate::level(app, &active, &identity.factors(), resume)?;
+    gate::level(app, &active, &identity, resume)?;
     return_to(app, asked.as_deref())?;
     remember(app, visit, &mut flow, &identity, schema);
     let context = SettingsContext { app, visit, flow: &flow, identity: &identity, schema };
@@ -65,7 +65,7 @@ pub async fn fetch(app: &App, visit: &mut Visit, id: Option<FlowId>) -> Result<S
     visit.flow_type = Some(flow.flow_type);
     gate::ownership(&flow, active.session.identity_id)?;
     let (identity, schema) = identity(app, &active).await?;
-    gate::level(app, &active, &identity.factors(), Some(gate::page_url(ui_url(app), flow.id)))?;
+    gate::level(app, &active, &identity, Some(gate::page_url(ui_url(app), flow.id)))?;
     if flow.is_expired(visit.now) {
         return Err(Problem::FlowGone { flow_type: flow.flow_type, return_to: flow.query("return_to") });
     }
@@ -81,7 +81,7 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
     let mut flow = find(app, id.ok_or(Problem::FlowIdMalformed)?).await?;
     visit.flow_type = Some(flow.flow_type);
     let (identity, schema) = identity(app, &active).await?;
-    gate::level(app, &active, &identity.factors(), Some(gate::submit_url(app, &flow)))?;
+    gate::level(app, &active, &identity, Some(gate::submit_url(app, &flow)))?;
     if let Err(problem) = gate::ownership(&flow, active.session.identity_id) {
         let event =
             Event::refused(EventKind::IdentityMismatch, "foreign_flow").identity(active.session.identity_id).flow(flow.id);
@@ -184,7 +184,7 @@ async fn decide(
     }
     let location = location(app, flow, method.id()).map_err(forbidden_return)?;
     let operation = step.operation();
-    let admission = gate::admit(app, visit, submit.active, flow, operation, &identity.factors()).await?;
+    let admission = gate::admit(app, visit, submit.active, flow, operation, identity).await?;
     Ok((step.propose(&context).await?, Terms { operation, admission, location }))
 }
 
@@ -265,7 +265,7 @@ async fn commit(
         let derived = derive(schema, Some(&before), &decided.change.edit, visit.now, app.random())?;
         // Demanded again on what will really be written: a hook, or another request, may have made more of it.
         let admission = if derived.touches_protected() {
-            gate::admit(app, visit, active, flow, Operation::EditProtectedTraits, &before.factors()).await?
+            gate::admit(app, visit, active, flow, Operation::EditProtectedTraits, &before).await?
         } else {
             decided.terms.admission
         };

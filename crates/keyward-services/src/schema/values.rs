@@ -177,6 +177,19 @@ impl IdentitySchema {
         found
     }
 
+    /// The distinct addresses that receive sign-in codes, canonical, in schema order.
+    pub fn code_addresses(&self, traits: &Value) -> Vec<(Via, String)> {
+        let mut found: Vec<(Via, String)> = Vec::new();
+        for one in self.uses(traits) {
+            if let Some(via) = one.extension.code
+                && !found.iter().any(|known| *known == (via, one.value.clone()))
+            {
+                found.push((via, one.value));
+            }
+        }
+        found
+    }
+
     /// Every value that finds the account or receives messages, in schema order.
     pub(crate) fn uses(&self, traits: &Value) -> Vec<TraitUse> {
         let flagged = self.traits().iter().filter(|definition| definition.extension.is_flagged());

@@ -52,7 +52,7 @@ async fn raise(t: &Trial, person: &Actor) {
     let session = person.whoami().await;
     let id = session["id"].as_str().and_then(SessionId::parse).unwrap();
     let mut session = t.store().find_session_by_id(id).await.unwrap().unwrap().session;
-    let totp = AuthMethod { method: Proof::Totp, aal: Aal::Aal2, completed_at: t.now(), provider: None, organization: None };
+    let totp = AuthMethod::new(Proof::Totp, Aal::Aal2, t.now());
     session.methods.push(totp);
     session.aal = session_aal(&session.methods.items());
     let mut batch = Batch::new();

@@ -130,6 +130,7 @@ async fn show<V: View, S: Success>(
         done @ Ok(
             Outcome::Opened(_)
             | Outcome::Stepped(_)
+            | Outcome::Mailed(_)
             | Outcome::SentBack(_)
             | Outcome::SentOn { .. }
             | Outcome::Throttled { .. }
