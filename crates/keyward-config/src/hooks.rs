@@ -46,7 +46,7 @@ pub enum Recipients {
 impl Hook {
     /// Whether this version runs the hook; the others load with a warning.
     pub const fn runs(&self) -> bool {
-        matches!(self, Self::Session | Self::RevokeActiveSessions)
+        !matches!(self, Self::WebHook(_) | Self::Commercial(_))
     }
 
     fn named(name: &str, config: Option<&Node>) -> Option<Self> {

@@ -223,7 +223,7 @@ pub(crate) const KEYS: &[(&str, Kind, Status)] = &[
     ("feature_flags.{cacheable_sessions,faster_session_extend}", Bool, Used),
     ("feature_flags.cacheable_sessions_max_age", Span, Used),
     ("feature_flags.{use_continue_with_transitions,legacy_allow_insecure_origins}", Bool, Used),
-    ("feature_flags.{legacy_continue_with_verification_ui,legacy_require_verified_login_error}", Bool, NotYet),
+    ("feature_flags.{legacy_continue_with_verification_ui,legacy_require_verified_login_error}", Bool, Used),
     ("feature_flags.password_profile_registration_node_group", OneOf(&["default", "password"]), Used),
     ("feature_flags.legacy_oidc_registration_node_group", Bool, NotYet),
     // Flows.

@@ -310,16 +310,35 @@ fn advise(reader: Reader<'_>, flows: &Flows, report: &mut Report) {
                 report.warn(WarningKind::Advice, &reader.place(&key), key, message);
             }
         }
-        for (name, flow) in
-            [("login", &flows.login), ("registration", &flows.registration.flow), ("settings", &flows.settings.flow)]
-        {
-            let of_methods = flow.after.methods.iter().map(|(method, after)| (format!("after.{method}.hooks"), &after.hooks));
-            for (last, hooks) in of_methods.chain([("after.hooks".to_owned(), &flow.after.hooks)]) {
-                if hooks.contains(&Hook::Verification) {
-                    let key = format!("selfservice.flows.{name}.{last}");
-                    report.warn(WarningKind::Advice, &reader.place(&key), key, message);
-                }
+        for (key, hooks) in hooks_after(flows) {
+            if hooks.contains(&Hook::Verification) {
+                report.warn(WarningKind::Advice, &reader.place(&key), key, message);
             }
         }
     }
+    if !flows.verification.enabled {
+        for (key, hooks) in hooks_after(flows) {
+            let verifies = |hook: &Hook| {
+                matches!(
+                    hook,
+                    Hook::Verification | Hook::ShowVerificationUi | Hook::RequireVerifiedAddress | Hook::VerifyNewAddress
+                )
+            };
+            if hooks.iter().any(verifies) {
+                let message = "addresses are verified only with selfservice.flows.verification.enabled: true";
+                report.warn(WarningKind::Advice, &reader.place(&key), key, message);
+            }
+        }
+    }
+}
+
+/// The lists of hooks after login, registration and settings, with their keys.
+fn hooks_after(flows: &Flows) -> impl Iterator<Item = (String, &[Hook])> {
+    let flows = [("login", &flows.login), ("registration", &flows.registration.flow), ("settings", &flows.settings.flow)];
+    flows.into_iter().flat_map(|(name, flow)| {
+        let key = move |last: &str| format!("selfservice.flows.{name}.after.{last}");
+        let of_methods =
+            flow.after.methods.iter().map(move |(method, after)| (key(&format!("{method}.hooks")), &after.hooks[..]));
+        of_methods.chain([(key("hooks"), &flow.after.hooks[..])])
+    })
 }

@@ -91,6 +91,7 @@ pub(crate) enum Said {
     SentBack(Shape),
     Throttled { shape: Shape, retry_after: u32 },
     SentOn { shape: Shape, location: String },
+    LedOn { shape: Shape, location: String },
     Saved { shape: Shape, location: String, session_expires_at: Time },
     SignedIn(SignedIn),
     Registered(Registered),
@@ -177,6 +178,10 @@ fn tell(addresses: &Addresses, scene: Scene<'_>, said: Said) -> Reply {
         Said::SentOn { shape, location } => match door(scene.refusal, shape.flow_type) {
             Door::Html => Reply::redirect(StatusCode::SEE_OTHER, location),
             Door::Spa | Door::Api => Reply::json(StatusCode::BAD_REQUEST, shape.json),
+        },
+        Said::LedOn { shape, location } => match door(scene.success, shape.flow_type) {
+            Door::Html => Reply::redirect(StatusCode::SEE_OTHER, location),
+            Door::Spa | Door::Api => Reply::json(StatusCode::OK, shape.json),
         },
         Said::Saved { shape, location, session_expires_at } => {
             let reply = match door(scene.success, shape.flow_type) {
@@ -295,6 +300,9 @@ fn refuse(addresses: &Addresses, scene: Scene<'_>, problem: &Problem) -> Reply {
         (Door::Html, Problem::RefreshRequired { return_to, aal }, Step::Init | Step::Submit, _) => {
             Reply::redirect(StatusCode::SEE_OTHER, refresh(addresses, return_to, *aal))
         }
+        (Door::Html, Problem::AddressUnverified { location, .. }, Step::Init | Step::Submit, _) => {
+            Reply::redirect(StatusCode::SEE_OTHER, location.clone())
+        }
         (Door::Html, Problem::SessionAlreadyAvailable { location }, Step::Submit, Kind::Registration)
         | (Door::Html, Problem::SessionAlreadyAvailable { location }, Step::Init, Kind::Recovery) => {
             Reply::redirect(StatusCode::FOUND, location.clone())
@@ -355,6 +363,15 @@ fn failure(addresses: &Addresses, kind: Kind, step: Step, scripted: bool, now: T
             "The sign-in is too long ago for this change; sign in again.",
         )
         .leading_to(&refresh(addresses, return_to, *aal)),
+        Problem::AddressUnverified { flow, .. } => {
+            let next = [ContinueWith::ShowVerificationUi { flow: flow.clone() }];
+            Failure::named(
+                StatusCode::FORBIDDEN,
+                "session_verified_address_required",
+                "An address of this account has to be confirmed before anybody signs in to it.",
+            )
+            .detail("continue_with", serde_json::to_value(next).unwrap_or_default())
+        }
         Problem::SessionAlreadyAvailable { .. } => {
             Failure::named(StatusCode::BAD_REQUEST, "session_already_available", "Someone is signed in already.")
         }
@@ -441,6 +458,9 @@ fn failure(addresses: &Addresses, kind: Kind, step: Step, scripted: bool, now: T
             retry_after: Some(2),
             ..Failure::new(StatusCode::SERVICE_UNAVAILABLE, "The database cannot be reached; try again shortly.")
         },
+        Problem::Misconfigured { reason } => {
+            Failure::named(StatusCode::INTERNAL_SERVER_ERROR, "invalid_configuration", reason.clone())
+        }
         Problem::Internal => Failure::bare(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }
@@ -509,6 +529,7 @@ impl<V: View, S: Success> IntoSaid for Outcome<V, S> {
             Self::SentBack(view) => shape(&view).map(Said::SentBack),
             Self::Throttled { view, retry_after } => Ok(Said::Throttled { shape: shape(&view)?, retry_after }),
             Self::SentOn { view, location } => Ok(Said::SentOn { shape: shape(&view)?, location }),
+            Self::LedOn { view, location } => Ok(Said::LedOn { shape: shape(&view)?, location }),
             Self::Done(success) => success.into_said(),
         }
     }

@@ -31,6 +31,14 @@ fn problems(flow_type: FlowType) -> Vec<Problem> {
         Problem::Aal2Required { return_to: Some(text("https://id.example/back")), enrol: true },
         Problem::RefreshRequired { return_to: text("https://id.example/back?a=b"), aal: Aal::Aal1 },
         Problem::RefreshRequired { return_to: text("https://id.example/back?a=b"), aal: Aal::Aal2 },
+        Problem::AddressUnverified {
+            flow: WaitingFlow {
+                id: flow_id(REPLACEMENT),
+                verifiable_address: Some(text("ada@example.org")),
+                url: (flow_type == FlowType::Browser).then(|| text("https://ui.example/verification?flow=2")),
+            },
+            location: text("https://ui.example/verification?flow=2"),
+        },
         Problem::SessionAlreadyAvailable { location: text("https://app.example/") },
         Problem::FlowIdMalformed,
         Problem::FlowNotFound,
@@ -56,6 +64,7 @@ fn problems(flow_type: FlowType) -> Vec<Problem> {
         Problem::Busy { retry_after: 7 },
         Problem::Upstream { reason: text("why") },
         Problem::Unavailable,
+        Problem::Misconfigured { reason: text("why") },
         Problem::Internal,
     ];
     for problem in &all {
@@ -64,6 +73,7 @@ fn problems(flow_type: FlowType) -> Vec<Problem> {
             | Problem::Aal1Required
             | Problem::Aal2Required { .. }
             | Problem::RefreshRequired { .. }
+            | Problem::AddressUnverified { .. }
             | Problem::SessionAlreadyAvailable { .. }
             | Problem::FlowIdMalformed
             | Problem::FlowNotFound
@@ -86,6 +96,7 @@ fn problems(flow_type: FlowType) -> Vec<Problem> {
             | Problem::Busy { .. }
             | Problem::Upstream { .. }
             | Problem::Unavailable
+            | Problem::Misconfigured { .. }
             | Problem::Internal => {}
         }
     }
@@ -122,6 +133,7 @@ fn outcomes(kind: Kind, flow_type: FlowType) -> Vec<(&'static str, Said)> {
         ("sent back", Said::SentBack(shape_of(flow_type))),
         ("throttled", Said::Throttled { shape: shape_of(flow_type), retry_after: 30 }),
         ("sent on", Said::SentOn { shape: shape_of(flow_type), location: location() }),
+        ("led on", Said::LedOn { shape: shape_of(flow_type), location: location() }),
     ];
     let signed_in = |token, second_factor: Option<&str>| {
         Said::SignedIn(SignedIn {

@@ -258,6 +258,10 @@ pub struct MailedExtra {
     /// No browser opened this flow, so any may read it: an operator made it, or it waits behind a mailed link.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unbound: bool,
+    /// The session that another flow handed out together with this one: whoever has it may read the flow as well, because the
+    /// CSRF cookie changes when a session begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
 }
 
 /// What the client does next (`continue_with` on the wire).

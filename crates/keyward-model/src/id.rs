@@ -63,4 +63,6 @@ ids! {
     MessageId,
     /// One attempt to deliver a message.
     DispatchId,
+    /// A change of traits that waits until its new address is confirmed.
+    TraitsChangeId,
 }

@@ -30,7 +30,7 @@ pub use form::{Field, Form, FormError, FormErrors};
 pub use hex::hex;
 pub use id::{
     AddressId, CodeId, ContainerId, CredentialId, DeviceId, DispatchId, ErrorId, EventId, FlowId, GrantId, IdentityId, MessageId,
-    SessionId,
+    SessionId, TraitsChangeId,
 };
 pub use identifier::{IdentifierKind, canonical_identifier, is_email_address, login_candidates, trim_identifier};
 pub use identity::{

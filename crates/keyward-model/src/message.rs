@@ -294,6 +294,7 @@ const MESSAGES: &[MessageRow] = &[
     error(4_000_007, "That address is already used by another account.", "Diese Adresse wird schon von einem anderen Konto verwendet."),
     error(4_000_008, "That code is not right. Codes change every 30 seconds: enter the one shown now. If it keeps failing, check the clock of your phone.", "Dieser Code stimmt nicht. Codes wechseln alle 30 Sekunden: Geben Sie den ein, der gerade angezeigt wird. Hilft das nicht, prüfen Sie die Uhr Ihres Telefons."),
     error(4_000_009, "This account has no address or name to sign in with, so this cannot be set up.", "Dieses Konto hat keine Adresse und keinen Namen zum Anmelden, deshalb lässt sich das nicht einrichten."),
+    error(4_000_010, "Confirm your address before you sign in. Look for the message that was sent to it.", "Bestätigen Sie Ihre Adresse, bevor Sie sich anmelden. Suchen Sie nach der Nachricht, die dorthin geschickt wurde."),
     error(4_000_011, "There is no authenticator app for this account.", "Zu diesem Konto gehört keine Authenticator-App."),
     error(4_000_012, "That backup code was used before. Each code works once; enter another one.", "Dieser Ersatzcode wurde schon benutzt. Jeder Code gilt einmal; geben Sie einen anderen ein."),
     error(4_000_013, "There is no security key for this account.", "Zu diesem Konto gehört kein Sicherheitsschlüssel."),

@@ -2,7 +2,7 @@
 //! Stories and services return them, `http::answer` alone turns them into statuses, bodies and redirects.
 //! Holds facts, not wording, and nothing secret.
 
-use crate::{Aal, FlowId, FlowType, Time};
+use crate::{Aal, FlowId, FlowType, Time, WaitingFlow};
 
 /// A refusal.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,13 @@ pub enum Problem {
         return_to: String,
         /// The level of the proof that has to be fresh; at [`Aal::Aal1`] any will do.
         aal: Aal,
+    },
+    /// Nobody signs in to this account before one of its addresses is confirmed.
+    AddressUnverified {
+        /// The verification flow that waits.
+        flow: WaitingFlow,
+        /// Its page.
+        location: String,
     },
     /// Somebody is signed in already.
     SessionAlreadyAvailable {
@@ -117,6 +124,11 @@ pub enum Problem {
     },
     /// The database cannot be reached or is locked.
     Unavailable,
+    /// The configuration asks for something that cannot be.
+    Misconfigured {
+        /// A short sentence for the operator.
+        reason: String,
+    },
     /// A mistake on our side; the cause stands in the log.
     Internal,
 }

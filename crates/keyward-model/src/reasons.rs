@@ -51,7 +51,10 @@ const REASONS: &[(&str, &str)] = &[
         "Too many codes were tried. Start over to get a new one.",
         "Es wurden zu viele Codes versucht. Beginnen Sie von vorn, um einen neuen zu bekommen.",
     ),
-    ("This code was used already. Have a new one sent.", "Dieser Code wurde schon benutzt. Lassen Sie sich einen neuen schicken."),
+    (
+        "This code was used already. Have a new one sent.",
+        "Dieser Code wurde schon benutzt. Lassen Sie sich einen neuen schicken.",
+    ),
     ("There are no backup codes to show.", "Es gibt keine Ersatzcodes, die gezeigt werden könnten."),
     (
         "There are no new backup codes to confirm. Make new ones first.",

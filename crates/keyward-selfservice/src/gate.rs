@@ -4,8 +4,8 @@
 
 use keyward_config::Reauthentication;
 use keyward_model::{
-    Aal, AuthMethod, Demand, Flow, FlowType, FormErrors, GrantId, IdentityId, IdentitySnapshot, Message, Operation,
-    Problem, Settings, Span, demand, flow_admits,
+    Aal, AuthMethod, Demand, Flow, FlowType, FormErrors, GrantId, IdentityId, IdentitySnapshot, Message, Operation, Problem,
+    Settings, Span, demand, flow_admits,
 };
 use keyward_services::session::ActiveSession;
 use keyward_services::{App, mailboxes, storage_problem};

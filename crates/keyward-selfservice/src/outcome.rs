@@ -41,6 +41,13 @@ pub enum Outcome<V, S> {
         /// Where a browser goes.
         location: String,
     },
+    /// The next step is another flow's: programs get this flow, which names it (200), a browser goes to its page.
+    LedOn {
+        /// The flow.
+        view: V,
+        /// Where a browser goes.
+        location: String,
+    },
     /// The story came to its end.
     Done(S),
 }

@@ -173,11 +173,6 @@ pub fn unlock(app: &App, identity: IdentityId, batch: &mut Batch) {
     }
 }
 
-/// Forgets the messages that were sent to an address: somebody reads them.
-pub(crate) fn forget_messages(app: &App, address: &str, batch: &mut Batch) {
-    batch.forget_attempts(&key(app, Subject::Unknown(address), MESSAGE));
-}
-
 fn address(client: &Client) -> Option<IpAddr> {
     let text = client.address.as_deref()?;
     text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|peer| peer.ip()))

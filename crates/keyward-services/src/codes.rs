@@ -154,12 +154,6 @@ pub async fn admit_message(app: &App, address: &str, client: &Client, now: Time)
     attempts::reserve(app, Subject::Unknown(address), attempts::MESSAGE, &Lane::Public, client, now).await
 }
 
-/// A code of an address was right, in the commit of what it proves: its owner reads what arrives, and earlier messages no longer
-/// count.
-pub fn forget_messages(app: &App, address: &str, batch: &mut Batch) {
-    attempts::forget_messages(app, address, batch);
-}
-
 /// How long a code of the configuration in force is valid.
 pub fn lifespan(app: &App) -> Span {
     app.config.selfservice.methods.code.lifespan

@@ -492,6 +492,18 @@ impl Derived {
         IdentitySnapshot { identity: self.identity.clone(), credentials: self.credentials.clone(), version }
     }
 
+    /// Notes that a code is on its way to an address of the account: from pending it goes to sent, and else stays as it is.
+    pub fn mark_sent(&mut self, via: Via, value: &str) {
+        let now = self.identity.updated_at;
+        let rows = self.identity.verifiable_addresses.iter_mut();
+        for row in rows.filter(|row| row.via == via && row.value == value) {
+            if row.status == AddressStatus::Pending && !row.verified {
+                row.status = AddressStatus::Sent;
+                row.updated_at = now;
+            }
+        }
+    }
+
     /// Appends the rows that differ: the identity row (an insert, or an update guarded by the version that was read), its
     /// addresses, and credentials that were added, changed or removed.
     pub fn write(&self, batch: &mut Batch) {

@@ -36,6 +36,8 @@ pub enum KeyUse {
     ContinuityPayload,
     /// Factor secrets and provider tokens in credential rows.
     Credential,
+    /// Traits that wait until their new address is confirmed.
+    PendingTraits,
     /// Bodies of outgoing mail and text messages.
     CourierBody,
     /// Codes sent by mail or text message.
@@ -52,7 +54,7 @@ pub enum KeyUse {
     DecoyKey,
 }
 
-const USES: [KeyUse; 14] = [
+const USES: [KeyUse; 15] = [
     KeyUse::Csrf,
     KeyUse::SessionCookie,
     KeyUse::ContinuityCookie,
@@ -60,6 +62,7 @@ const USES: [KeyUse; 14] = [
     KeyUse::FlowMemory,
     KeyUse::ContinuityPayload,
     KeyUse::Credential,
+    KeyUse::PendingTraits,
     KeyUse::CourierBody,
     KeyUse::MailedCode,
     KeyUse::AttemptSubject,
@@ -80,6 +83,7 @@ impl KeyUse {
             Self::FlowMemory => b"flow-memory",
             Self::ContinuityPayload => b"continuity-payload",
             Self::Credential => b"credential",
+            Self::PendingTraits => b"pending-traits",
             Self::CourierBody => b"courier-body",
             Self::MailedCode => b"mailed-code",
             Self::AttemptSubject => b"attempt-subject",
@@ -93,7 +97,9 @@ impl KeyUse {
     const fn list(self) -> List {
         match self {
             Self::SessionCookie | Self::ContinuityCookie | Self::Device => List::Cookie,
-            Self::FlowMemory | Self::ContinuityPayload | Self::Credential | Self::CourierBody => List::Cipher,
+            Self::FlowMemory | Self::ContinuityPayload | Self::Credential | Self::PendingTraits | Self::CourierBody => {
+                List::Cipher
+            }
             Self::Csrf
             | Self::MailedCode
             | Self::AttemptSubject

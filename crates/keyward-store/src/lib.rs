@@ -28,6 +28,7 @@ pub use tables::courier::{DispatchRow, DispatchStatus, MessageFilter, MessageSta
 pub use tables::errors::ErrorRow;
 pub use tables::flows::FlowRow;
 pub use tables::grants::GrantRow;
+pub use tables::pending_traits::PendingTraitsRow;
 pub use tables::retention::Stale;
 pub use tables::sessions::{ListedSession, Liveness, SessionRow};
 pub use tables::snapshots::PageStart;

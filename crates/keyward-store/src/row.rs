@@ -4,7 +4,7 @@
 
 use keyward_model::{
     AddressId, CodeId, ContainerId, CredentialId, DeviceId, DispatchId, ErrorId, EventId, FlowId, GrantId, IdentityId, MessageId,
-    SessionId, Time,
+    SessionId, Time, TraitsChangeId,
 };
 use serde::de::DeserializeOwned;
 use tokio_postgres::types::{FromSql, Type};
@@ -195,6 +195,7 @@ readable_ids!(
     CodeId,
     MessageId,
     DispatchId,
+    TraitsChangeId,
     ErrorId,
     EventId
 );

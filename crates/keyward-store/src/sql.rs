@@ -6,7 +6,7 @@ use std::fmt;
 
 use keyward_model::{
     AddressId, CodeId, ContainerId, CredentialId, DeviceId, DispatchId, ErrorId, EventId, FlowId, GrantId, IdentityId, MessageId,
-    SessionId, Time,
+    SessionId, Time, TraitsChangeId,
 };
 use uuid::Uuid;
 
@@ -112,6 +112,7 @@ from! {
     EventId => |value| Self::Uuid(value.0),
     MessageId => |value| Self::Uuid(value.0),
     DispatchId => |value| Self::Uuid(value.0),
+    TraitsChangeId => |value| Self::Uuid(value.0),
 }
 
 impl<T> From<Option<T>> for Param

@@ -116,10 +116,7 @@ impl Waiting<'_> {
         match judged {
             Ok(Judged::Right(row)) => {
                 let mut upkeep = Batch::new();
-                codes::use_up(row.id, visit.now, &mut upkeep);
-                if let Some((_, address)) = &row.address {
-                    codes::forget_messages(app, address, &mut upkeep);
-                }
+                codes::use_up(app, &row, visit.now, &mut upkeep);
                 Ok(Right { row, upkeep, attempt })
             }
             Ok(Judged::Wrong) => Err(self.wrong()),

@@ -2,6 +2,7 @@
 //! `http` tells it for `/self-service/login…`.
 //! Knows no password: methods prove who somebody is, the story makes or raises a session of it.
 
+use keyward_config::Hook;
 use keyward_model::{
     Aal, Device, EntryState, Flow, FlowId, FlowType, FormErrors, IdentitySnapshot, IdentityState, JsonList, LOGIN_GROUPS, Login,
     LoginExtra, Message, NodeOrder, Problem, Session, Time, flow_admits, session_aal, sort_entry, wire_json,
@@ -12,11 +13,13 @@ use keyward_services::session::{self, find_active_by_id, session_json};
 use keyward_services::tokens::SessionToken;
 use keyward_services::{App, flow_rows, mailboxes, storage_problem};
 use keyward_store::{Batch, GrantRow, Refusal as Guarded, StoreError};
+use serde_json::{Map, Value};
 
 mod asked;
 
 use asked::Asked;
 
+use super::verification_after::{self, Cause, Which};
 use super::{
     FORM_ATTEMPTS, new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, sessions, store_form, ui,
 };
@@ -160,7 +163,7 @@ async fn prove(
         return Err(Problem::MethodDisabled.into());
     }
     gate::guard(flow.flow_type, visit)?;
-    body.transient_payload(app.config.limits.transient_payload_bytes)?;
+    let transient = body.transient_payload(app.config.limits.transient_payload_bytes)?;
     if flow.state == EntryState::PassedChallenge {
         return Err(FormErrors::global(Message::plain(4_010_002)).into());
     }
@@ -182,8 +185,13 @@ async fn prove(
             proven.attempt.give_back(app).await;
             return Err(FormErrors::global(Message::plain(4_010_011)).into());
         }
+        if let Some(refusal) = admit_address(app, &visit, flow, method, &proven, transient.as_ref()).await {
+            proven.attempt.give_back(app).await;
+            return Err(refusal);
+        }
         let attempt = proven.attempt.clone();
-        let signed_in = sign_in(app, &visit, &mut flow.clone(), method, proven, location.clone()).await;
+        let way = Way { method, location: location.clone(), transient: transient.as_ref() };
+        let signed_in = sign_in(app, &visit, &mut flow.clone(), way, proven).await;
         if let Ok(Some(signed_in)) = signed_in {
             return Ok(Reached::SignedIn(Box::new(signed_in)));
         }
@@ -277,17 +285,66 @@ async fn step(
 /// at the same moment.
 const ATTEMPTS: u32 = 3;
 
+/// The hooks that follow a login by this method.
+fn hooks<'a>(app: &'a App, method: &dyn LoginMethod) -> &'a [Hook] {
+    app.config.selfservice.flows.login.after.hooks_for(method.id())
+}
+
+/// The hook `require_verified_address` (contract: login 8.4): why somebody who proved who they are stays outside, until one of their
+/// addresses is confirmed.
+async fn admit_address(
+    app: &App,
+    visit: &Visit,
+    flow: &Flow<Login>,
+    method: &dyn LoginMethod,
+    proven: &Proven,
+    transient_payload: Option<&Map<String, Value>>,
+) -> Option<Refusal> {
+    let known = &proven.identity.identity.verifiable_addresses;
+    if !hooks(app, method).contains(&Hook::RequireVerifiedAddress) || known.iter().any(|address| address.verified) {
+        return None;
+    }
+    if known.is_empty() {
+        let reason = "The hook require_verified_address needs an address that can be confirmed, and the account has none.";
+        return Some(Problem::Misconfigured { reason: reason.to_owned() }.into());
+    }
+    let unconfirmed = || Some(FormErrors::global(Message::plain(4_000_010)).into());
+    if app.config.feature_flags.legacy_require_verified_login_error {
+        return unconfirmed();
+    }
+    let cause = Cause { flow_type: flow.flow_type, request_url: &flow.request_url, session: None, transient_payload };
+    match verification_after::send_now(app, visit, &cause, proven.identity.identity.id).await {
+        Ok(Some(begun)) => {
+            let event = Event::refused(EventKind::LoginFailed, "address_unverified").identity(proven.identity.identity.id);
+            note(app, &visit.client, visit.now, event.flow(flow.id).method(method.id())).await;
+            Some(Problem::AddressUnverified { flow: begun.waiting(app), location: begun.page(app) }.into())
+        }
+        // Nothing can be confirmed here, so there is nowhere to lead to.
+        Ok(None) => unconfirmed(),
+        Err(refusal) => Some(refusal),
+    }
+}
+
+/// How somebody signs in.
+struct Way<'a> {
+    method: &'a dyn LoginMethod,
+    /// Where a browser goes afterwards.
+    location: String,
+    /// What the client sent along for templates.
+    transient: Option<&'a Map<String, Value>>,
+}
+
 /// Makes a session, or raises the one that is there, in one commit with the flow, the grant and the audit log.
-/// `None` when another request was faster in using something up, or in changing the session.
+/// `None` when another request was faster in using something up, or in changing the session or the account.
 async fn sign_in(
     app: &App,
     visit: &Visit,
     flow: &mut Flow<Login>,
-    method: &dyn LoginMethod,
+    way: Way<'_>,
     proven: Proven,
-    location: String,
 ) -> Result<Option<SignedIn>, Refusal> {
     let now = visit.now;
+    let Way { method, location, transient } = way;
     let Proven { identity, proof, upkeep, attempt } = proven;
     let identity_id = identity.identity.id;
     // What is used up comes first: whoever is late there is told about the code, not about the session.
@@ -312,15 +369,7 @@ async fn sign_in(
         None => {
             let token = SessionToken::generate(app.random());
             let session = new_session(app, visit, identity_id, proof);
-            if app
-                .config
-                .selfservice
-                .flows
-                .login
-                .after
-                .hooks_for(method.id())
-                .contains(&keyward_config::Hook::RevokeActiveSessions)
-            {
+            if hooks(app, method).contains(&Hook::RevokeActiveSessions) {
                 batch.revoke_other_sessions(identity_id, session.id, now);
                 Event::done(EventKind::SessionsRevoked).identity(identity_id).write(app, &visit.client, now, &mut batch);
             }
@@ -341,15 +390,41 @@ async fn sign_in(
             used_at: None,
         });
     }
+    let cause = Cause {
+        flow_type: flow.flow_type,
+        request_url: &flow.request_url,
+        session: Some(session.id),
+        transient_payload: transient,
+    };
+    // Where a second step is due, the first one has sent it (contract: login 8.3).
+    let verifies = hooks(app, method).contains(&Hook::Verification) && flow.extra.requested_aal == Aal::Aal1;
+    let begun = match verifies {
+        true => verification_after::begin(app, visit, &cause, &identity, Which::Unverified).await?,
+        false => Vec::new(),
+    };
+    let identity = verification_after::write_for(app, &begun, identity, now, &mut batch)?;
     attempt.release(&mut batch);
     flow.state = EntryState::PassedChallenge;
     flow.form.clear();
     flow.extra.active = Some(method.id().to_owned());
     flow.extra.updated_at = now;
-    match finish(app, flow, batch).await {
+    let mut continue_with = redirect(flow.flow_type, &location);
+    continue_with.extend(begun.iter().map(|begun| begun.next(app)));
+    let page = begun.first().map(|begun| begun.page(app)).filter(|_| hooks(app, method).contains(&Hook::ShowVerificationUi));
+    let outcome = finish(app, flow, batch).await;
+    if outcome.is_err() {
+        verification_after::give_back(app, begun).await;
+    }
+    match outcome {
         Ok(()) => attempt.refund(app),
-        // Two right submits of one flow: the other one signed in.
-        Err(StoreError::Refused(Guarded::VersionConflict)) => return Err(FormErrors::global(Message::plain(4_010_002)).into()),
+        Err(StoreError::Refused(Guarded::VersionConflict)) => {
+            // Two right submits of one flow: the other one signed in. Else the account was changed at the same moment.
+            let stored = find(app, flow.id).await?;
+            return match stored.state {
+                EntryState::PassedChallenge => Err(FormErrors::global(Message::plain(4_010_002)).into()),
+                _ => Ok(None),
+            };
+        }
         Err(StoreError::Refused(Guarded::AlreadyUsed)) => return Ok(None),
         // The session ended while the password was being checked, or another request raised it.
         Err(StoreError::Refused(Guarded::Gone)) if current.is_some() => return Ok(None),
@@ -373,8 +448,8 @@ async fn sign_in(
             json: session_json(&session, true, (!hide_identity).then_some(stored.as_str()), app.public_base()),
             rotate_csrf: current.is_none(),
         },
-        continue_with: redirect(flow.flow_type, &location),
-        location,
+        continue_with,
+        location: page.unwrap_or(location),
         second_factor,
     }))
 }
@@ -436,7 +511,7 @@ async fn refuse(
     flow: Flow<Login>,
     method: Option<&dyn LoginMethod>,
     errors: FormErrors,
-    echo: Vec<(String, serde_json::Value)>,
+    echo: Vec<(String, Value)>,
 ) -> Result<LoginOutcome, Problem> {
     // The attempt may have left the flow half rewritten in memory: what is shown starts from what is stored.
     // Which method it was is told only once it had proved somebody, or asked for its next step.
@@ -466,7 +541,7 @@ async fn throttle(
     flow: Flow<Login>,
     method: &dyn LoginMethod,
     retry_after: u32,
-    echo: Vec<(String, serde_json::Value)>,
+    echo: Vec<(String, Value)>,
 ) -> Result<LoginOutcome, Problem> {
     // As in [`refuse`]: what is shown starts from what is stored.
     let mut flow = find(app, flow.id).await?;
@@ -548,7 +623,7 @@ fn second_factor_url(app: &App, flow: &Flow<Login>) -> String {
 
 fn view(app: &App, visit: &Visit, flow: &Flow<Login>) -> LoginView {
     let context = LoginContext { app, visit, flow };
-    let due = flow.memory.0.get(DUE).and_then(serde_json::Value::as_str);
+    let due = flow.memory.0.get(DUE).and_then(Value::as_str);
     let enabled = || LOGIN.iter().filter(|method| method.enabled(&app.config));
     // Switched off meanwhile, it is not waited for.
     let due = due.filter(|due| enabled().any(|method| method.id() == *due));

@@ -79,6 +79,7 @@ pub(super) fn begin<K: Mailed>(app: &App, visit: &Visit, flow_type: FlowType, re
         active: Some(method(settings.strategy).to_owned()),
         browser: visit.browsers.first().filter(|_| flow_type == FlowType::Browser).cloned(),
         unbound: false,
+        session: None,
     };
     let mut flow = new_flow(app, visit, flow_type, request_url, settings.flow.lifespan, EntryState::ChooseMethod, extra);
     // Whoever is signed in has nothing to do with whose address it is about.
@@ -97,7 +98,8 @@ pub(super) async fn fetch<K: Mailed, S>(
 ) -> Result<Outcome<MailedView, S>, Problem> {
     let flow: Flow<K> = find(app, id.ok_or(Problem::FlowNotFound)?).await?;
     visit.flow_type = Some(flow.flow_type);
-    if !flow.extra.unbound {
+    let session = visit.session.as_ref().map(|active| active.session.id);
+    if !flow.extra.unbound && (session.is_none() || flow.extra.session != session) {
         same_browser(flow.flow_type, flow.extra.browser.as_deref(), visit)?;
     }
     if flow.is_expired(visit.now) {
@@ -226,8 +228,9 @@ pub(super) struct Letter<'a> {
     pub(super) transient_payload: Option<&'a Map<String, Value>>,
 }
 
-/// Adds a message to the commit. Without an account it is written all the same and thrown away, so that the time tells nothing.
-pub(super) fn post<K: Mailed>(app: &App, visit: &Visit, flow: &Flow<K>, letter: Letter<'_>, batch: &mut Batch) {
+/// Adds a message to the commit; `false` when it cannot be written. Without an account it is written all the same and thrown away,
+/// so that the time tells nothing.
+pub(super) fn post<K: Mailed>(app: &App, visit: &Visit, flow: &Flow<K>, letter: Letter<'_>, batch: &mut Batch) -> bool {
     let Letter { via, to, identity, valid, invalid, transient_payload } = letter;
     let public = identity.map(|found| session::serve_identity(&wire_json(&found.identity), app.public_base()));
     let public: Option<Value> = public.and_then(|json| serde_json::from_str(&json).ok());
@@ -246,10 +249,11 @@ pub(super) fn post<K: Mailed>(app: &App, visit: &Visit, flow: &Flow<K>, letter: 
     let written = courier::enqueue(app, &mail(valid), visit.now, if known { &mut *batch } else { &mut nowhere });
     let told = !known && via == Via::Email && K::settings(app).notify_unknown_recipients;
     let written = if told { courier::enqueue(app, &mail(invalid), visit.now, batch) } else { written };
-    if let Err(error) = written {
+    if let Err(error) = &written {
         // The answer must not tell who has an account, so it is the same.
-        tracing::warn!(flow.id = %flow.id, error = &error as &dyn std::error::Error, "A message could not be written");
+        tracing::warn!(flow.id = %flow.id, error = error as &dyn std::error::Error, "A message could not be written");
     }
+    written.is_ok()
 }
 
 /// The address that a code was sent to, as it was typed; sealed with the flow's memory.

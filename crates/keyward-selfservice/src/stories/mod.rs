@@ -5,11 +5,14 @@
 pub mod login;
 pub mod logout;
 mod mailed;
+mod pending_traits;
+mod previous_addresses;
 pub mod recovery;
 pub mod registration;
 pub mod sessions;
 pub mod settings;
 pub mod verification;
+mod verification_after;
 
 use keyward_model::{
     ContinueWith, Flow, FlowType, Form, IdentitySnapshot, Kind, Memory, Message, Node, Owner, Problem, Session, Span, Time, Ui,

@@ -449,7 +449,7 @@ pub async fn hand_over(
         request_url: format!("{}/self-service/recovery/{path}", app.public_base()),
         form: Form::default(),
         memory: Memory::default(),
-        extra: MailedExtra { active: Some("code".to_owned()), browser: None, unbound: true },
+        extra: MailedExtra { active: Some("code".to_owned()), browser: None, unbound: true, session: None },
         owner: Owner { identity_id: Some(identity), session_id: None },
         version: 1,
     };

@@ -2,6 +2,7 @@
 //! `http` tells it for `/self-service/registration…`; the form is unified, traits and credentials together.
 //! Knows no password: methods work out the first credential, the one writer makes the identity.
 
+use keyward_config::Hook;
 use keyward_model::{
     CredentialType, EntryState, Flow, FlowId, FlowType, FormErrors, Group, InputType, Message, NodeOrder, Problem,
     REGISTRATION_GROUPS, Registration, RegistrationExtra, sort_entry, wire_json,
@@ -16,6 +17,7 @@ use keyward_services::{App, flow_rows, storage_problem};
 use keyward_store::{Batch, Refusal as Guarded, StoreError, UniqueConflict};
 use serde_json::{Value, json};
 
+use super::verification_after::{self, Cause, Which};
 use super::{login, new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, store_form, ui};
 use crate::gate;
 use crate::methods::{
@@ -142,7 +144,7 @@ async fn apply(
         return Err(Problem::MethodDisabled.into());
     }
     gate::guard(flow.flow_type, visit)?;
-    body.transient_payload(app.config.limits.transient_payload_bytes)?;
+    let transient = body.transient_payload(app.config.limits.transient_payload_bytes)?;
     if flow.state == EntryState::PassedChallenge {
         return Err(FormErrors::global(Message::plain(4_010_003)).into());
     }
@@ -166,7 +168,7 @@ async fn apply(
         RegistrationProposal::Sent(sent) => wait(app, visit, flow, method, sent).await.map(|()| Reached::Waiting),
         RegistrationProposal::Create(applicant) => {
             let attempt = applicant.attempt.clone();
-            let created = create_account(app, visit, flow, schema, method, *applicant, location).await;
+            let created = create_account(app, visit, flow, schema, method, *applicant, transient.as_ref(), location).await;
             match (&created, attempt) {
                 (Ok(_), Some(attempt)) => attempt.refund(app),
                 // It was right, in vain.
@@ -215,25 +217,36 @@ async fn create_account(
     schema: &IdentitySchema,
     method: &dyn RegistrationMethod,
     applicant: Applicant,
+    transient_payload: Option<&serde_json::Map<String, Value>>,
     location: String,
 ) -> Result<Registered, Refusal> {
     let edit = IdentityEdit { bounds: Bounds::from(&app.config.limits), ..applicant.edit };
-    let derived = derive(schema, None, &edit, visit.now, app.random())?;
-    let identity = derived.snapshot();
-    let identity_id = identity.identity.id;
-
+    let mut derived = derive(schema, None, &edit, visit.now, app.random())?;
+    let identity_id = derived.identity.id;
     let now = visit.now;
+    let hooks = app.config.selfservice.flows.registration.flow.after.hooks_for(method.id());
+    let issued = hooks.contains(&Hook::Session).then(|| {
+        let token = SessionToken::generate(app.random());
+        (login::new_session(app, visit, identity_id, applicant.proof), token)
+    });
+    let cause = Cause {
+        flow_type: flow.flow_type,
+        request_url: &flow.request_url,
+        session: issued.as_ref().map(|(session, _)| session.id),
+        transient_payload,
+    };
+    let begun = verification_after::begin(app, visit, &cause, &derived.snapshot(), Which::Unverified).await?;
+    begun.iter().for_each(|begun| begun.mark(&mut derived));
+    let identity = derived.snapshot();
+
     // What is used up comes first: whoever is late there is told about the code.
     let mut batch = applicant.upkeep;
     derived.write(&mut batch);
-    let hooks = app.config.selfservice.flows.registration.flow.after.hooks_for(method.id());
-    let issued = hooks.contains(&keyward_config::Hook::Session).then(|| {
-        let token = SessionToken::generate(app.random());
-        let session = login::new_session(app, visit, identity_id, applicant.proof);
-        session::insert(app, &session, &token, now, &mut batch);
-        session_issued(&session).write(app, &visit.client, now, &mut batch);
-        (session, token)
-    });
+    if let Some((session, token)) = &issued {
+        session::insert(app, session, token, now, &mut batch);
+        session_issued(session).write(app, &visit.client, now, &mut batch);
+    }
+    begun.iter().for_each(|begun| begun.write(app, &mut batch));
     let event = Event::done(EventKind::RegistrationSucceeded).identity(identity_id).flow(flow.id).method(method.id());
     event.write(app, &visit.client, now, &mut batch);
     if let Some(attempt) = &applicant.attempt {
@@ -243,7 +256,14 @@ async fn create_account(
     flow.form.clear();
     flow.extra.active = Some(method.id().to_owned());
     flow_rows::update(app, flow, &mut batch);
-    match app.store.commit(batch).await {
+    let mut continue_with = redirect(flow.flow_type, &location);
+    continue_with.extend(begun.iter().map(|begun| begun.next(app)));
+    let page = begun.first().map(|begun| begun.page(app)).filter(|_| hooks.contains(&Hook::ShowVerificationUi));
+    let outcome = app.store.commit(batch).await;
+    if outcome.is_err() {
+        verification_after::give_back(app, begun).await;
+    }
+    match outcome {
         Ok(()) => {}
         Err(StoreError::Unique(UniqueConflict::Key)) => {
             return Err(FormErrors::global(Message::reason(REGISTERED_ALREADY)).into());
@@ -257,7 +277,6 @@ async fn create_account(
     }
 
     let stored = wire_json(&identity.identity);
-    let mut continue_with = redirect(flow.flow_type, &location);
     let session = issued.map(|(session, token)| {
         if flow.flow_type == FlowType::Api {
             continue_with.push(ContinueWith::SetOrySessionToken { ory_session_token: token.reveal().clone() });
@@ -274,7 +293,7 @@ async fn create_account(
         identity_id,
         identity: serve_identity(&stored, app.public_base()),
         session,
-        location,
+        location: page.unwrap_or(location),
         continue_with,
     })
 }

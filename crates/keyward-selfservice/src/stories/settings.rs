@@ -2,22 +2,27 @@
 //! `http` tells it for `/self-service/settings…`; the built-in pages and every other client go the same way.
 //! Read [`submit`] top to bottom: it is the whole story of a change, from the door to the commit.
 
+use keyward_config::Hook;
 use keyward_model::{
     AuthMethod, ContainerId, Flow, FlowId, FlowOrigin, FlowType, FormErrors, IdentitySnapshot, JsonList, Message, NodeOrder,
-    Operation, Problem, SETTINGS_GROUPS, SETTINGS_KEYS, Session, Settings, SettingsExtra, SettingsState, Time, session_aal,
-    sort_settings, wire_json,
+    Operation, Problem, SETTINGS_GROUPS, SETTINGS_KEYS, Session, Settings, SettingsExtra, SettingsState, Time, VerifiableAddress,
+    session_aal, sort_settings, wire_json,
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::continuity::{self, Opened};
-use keyward_services::derive::derive;
+use keyward_services::derive::{Derived, derive};
 use keyward_services::payload::Payload;
 use keyward_services::schema::IdentitySchema;
 use keyward_services::session::{ActiveSession, find_active_by_id, serve_identity};
 use keyward_services::{App, flow_rows, storage_problem};
 use keyward_store::{Batch, ContainerRow, Refusal as Guarded, StoreError, UniqueConflict};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
-use super::{new_flow, note, redirect, replace_expired, return_to, schema_of, store_form, ui};
+use super::verification_after::{self, Cause, Which};
+use super::{
+    new_flow, note, pending_traits, previous_addresses, redirect, replace_expired, return_to, schema_of, store_form, ui,
+};
 use crate::gate::{self, Admission};
 use crate::methods::{Change, Proposal, REGISTERED_ALREADY, Refusal, SETTINGS, SettingsContext, SettingsMethod, ShowOnce};
 use crate::outcome::{Outcome, Saved, SettingsOutcome};
@@ -104,6 +109,7 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
     match change(&submit, &mut flow, &identity, schema).await {
         Ok(Changed::Saved(saved)) => Ok(Outcome::Done(saved)),
         Ok(Changed::Kept(view)) => Ok(Outcome::Continued(view)),
+        Ok(Changed::Held { view, location }) => Ok(Outcome::LedOn { view, location }),
         // API flows never pause, and what was paused once waits where it is.
         Err(Refusal::Problem(problem @ Problem::RefreshRequired { .. })) if flow.flow_type == FlowType::Browser && !replayed => {
             pause(app, visit, &flow, &active, method, &body).await?;
@@ -137,6 +143,13 @@ enum Changed {
     Saved(Saved),
     /// The flow keeps and shows something.
     Kept(SettingsView),
+    /// The change waits until its new address is confirmed.
+    Held {
+        /// The flow, which names the one that takes the code.
+        view: SettingsView,
+        /// The page that takes it.
+        location: String,
+    },
 }
 
 /// The way of one change through the gate to the commit.
@@ -154,7 +167,7 @@ async fn change(
     match proposal {
         Proposal::Apply(change) => {
             let decided = Decided { change: *change, terms };
-            commit(submit, flow, identity.clone(), schema, decided).await.map(Changed::Saved)
+            commit(submit, flow, identity.clone(), schema, decided).await
         }
         Proposal::Remember { memory, events } => {
             let transient = submit.body.transient_payload(app.config.limits.transient_payload_bytes)?;
@@ -198,7 +211,7 @@ struct Terms {
 
 /// What a flow keeps without a change of the identity.
 struct Kept {
-    memory: serde_json::Value,
+    memory: Value,
     events: Vec<Event>,
     admission: Admission,
 }
@@ -252,8 +265,9 @@ async fn commit(
     mut before: IdentitySnapshot,
     schema: &IdentitySchema,
     mut decided: Decided,
-) -> Result<Saved, Refusal> {
+) -> Result<Changed, Refusal> {
     let Submit { app, visit, active, method, .. } = *submit;
+    let transient = submit.body.transient_payload(app.config.limits.transient_payload_bytes)?;
     let mut attempt = 1;
     loop {
         let raised = raise(&active.session, &decided.change.proofs, visit.now);
@@ -262,13 +276,26 @@ async fn commit(
         if let (Some(after), Some(raised)) = (&mut afterwards.session, &raised) {
             after.session = raised.clone();
         }
-        let derived = derive(schema, Some(&before), &decided.change.edit, visit.now, app.random())?;
+        let mut derived = derive(schema, Some(&before), &decided.change.edit, visit.now, app.random())?;
         // Demanded again on what will really be written: a hook, or another request, may have made more of it.
         let admission = if derived.touches_protected() {
             gate::admit(app, visit, active, flow, Operation::EditProtectedTraits, &before).await?
         } else {
             decided.terms.admission
         };
+        match pending_traits::new_addresses(app, method.id(), &before, &derived).as_slice() {
+            [] => {}
+            [address] => return hold(submit, flow, (&before, schema), &derived, address, admission).await,
+            _ => return one_at_a_time(submit, flow, &before, schema).await,
+        }
+        let cause = Cause {
+            flow_type: flow.flow_type,
+            request_url: &flow.request_url,
+            session: Some(active.session.id),
+            transient_payload: transient.as_ref(),
+        };
+        let begun = verification_after::begin(app, visit, &cause, &derived.snapshot(), Which::Pending).await?;
+        begun.iter().for_each(|begun| begun.mark(&mut derived));
         let after = derived.snapshot();
         flow.state = SettingsState::Success;
         flow.form.say(Message::plain(1_050_001));
@@ -289,16 +316,23 @@ async fn commit(
         if let Some(raised) = &raised {
             batch.raise_session(raised, visit.now);
         }
-        contribute(submit, &mut batch);
+        begun.iter().for_each(|begun| begun.write(app, &mut batch));
+        contribute(submit, &derived, flow, transient.as_ref(), &mut batch);
         note_success(submit, flow.id, &decided.change, &derived.changed_traits(), &mut batch);
         flow_rows::update(app, flow, &mut batch);
 
-        match app.store.commit(batch).await {
+        let next: Vec<_> = begun.iter().map(|begun| begun.next(app)).collect();
+        let outcome = app.store.commit(batch).await;
+        if outcome.is_err() {
+            verification_after::give_back(app, begun).await;
+        }
+        match outcome {
             Ok(()) => {
                 let mut view = view(app, &afterwards, flow, &after, schema);
                 let location = decided.terms.location;
-                view.continue_with = redirect(flow.flow_type, &location);
-                return Ok(Saved { view, location, session_expires_at: active.session.expires_at });
+                view.continue_with = next;
+                view.continue_with.extend(redirect(flow.flow_type, &location));
+                return Ok(Changed::Saved(Saved { view, location, session_expires_at: active.session.expires_at }));
             }
             Err(StoreError::Refused(Guarded::VersionConflict)) if attempt < ATTEMPTS => {
                 attempt += 1;
@@ -327,12 +361,94 @@ async fn commit(
     }
 }
 
-/// What built-in hooks add to the commit (decisions 6).
-fn contribute(submit: &Submit<'_>, batch: &mut Batch) {
+/// Lets a change wait until its new address is confirmed: nothing of the account changes, and the form shows what was typed.
+async fn hold(
+    submit: &Submit<'_>,
+    flow: &mut Flow<Settings>,
+    (before, schema): (&IdentitySnapshot, &IdentitySchema),
+    derived: &Derived,
+    address: &VerifiableAddress,
+    admission: Admission,
+) -> Result<Changed, Refusal> {
+    let Submit { app, visit, active, .. } = *submit;
+    let transient = submit.body.transient_payload(app.config.limits.transient_payload_bytes)?;
+    let cause = Cause {
+        flow_type: flow.flow_type,
+        request_url: &flow.request_url,
+        session: Some(active.session.id),
+        transient_payload: transient.as_ref(),
+    };
+    let asked = pending_traits::Asked { session: active.session.id, settings_flow: flow.id, before, derived };
+    let held = pending_traits::hold(app, visit, &cause, &asked, address).await?;
+    let mut batch = Batch::new();
+    admitted(submit, admission, &mut batch);
+    held.write(app, &mut batch);
+    show_typed(submit, flow, before, schema);
+    flow_rows::update(app, flow, &mut batch);
+    let (next, location) = (held.next(app), held.page(app));
+    let outcome = app.store.commit(batch).await;
+    if outcome.is_err() {
+        held.give_back(app).await;
+    }
+    match outcome {
+        Ok(()) => {
+            let mut view = view(app, visit, flow, before, schema);
+            view.continue_with.push(next);
+            Ok(Changed::Held { view, location })
+        }
+        Err(StoreError::Refused(Guarded::AlreadyUsed)) => Err(gate::refresh_again(app, active, flow).into()),
+        Err(StoreError::Refused(Guarded::VersionConflict)) => Err(beaten().into()),
+        Err(error) => Err(storage_problem(error).into()),
+    }
+}
+
+/// Only one address can wait to be confirmed.
+async fn one_at_a_time(
+    submit: &Submit<'_>,
+    flow: &mut Flow<Settings>,
+    before: &IdentitySnapshot,
+    schema: &IdentitySchema,
+) -> Result<Changed, Refusal> {
+    let Submit { app, visit, .. } = *submit;
+    show_typed(submit, flow, before, schema);
+    flow.form.messages.push(Message::plain(4_050_002));
+    let mut batch = Batch::new();
+    if let Some(container) = &submit.paused {
+        batch.consume_container(container, visit.now);
+    }
+    store_form(app, flow, batch).await?;
+    Ok(Changed::Kept(view(app, visit, flow, before, schema)))
+}
+
+/// Shows what was typed in the place of what is stored.
+fn show_typed(submit: &Submit<'_>, flow: &mut Flow<Settings>, before: &IdentitySnapshot, schema: &IdentitySchema) {
+    let Submit { app, visit, method, body, .. } = *submit;
+    let echo = method.echo(&SettingsContext { app, visit, flow, identity: before, schema }, body);
+    flow.form.clear();
+    for (node, value) in echo {
+        flow.form.echo(node, value);
+    }
+    ShowOnce::forget(&mut flow.memory);
+    flow.extra.last_method = Some(method.id().to_owned());
+}
+
+/// What built-in hooks add to the commit (decisions 6). The verification flow of a new address is there without one.
+fn contribute(
+    submit: &Submit<'_>,
+    derived: &Derived,
+    flow: &Flow<Settings>,
+    transient: Option<&Map<String, Value>>,
+    batch: &mut Batch,
+) {
     let Submit { app, visit, active, method, .. } = *submit;
     let own = &active.session;
     let hooks = app.config.selfservice.flows.settings.flow.after.hooks_for(method.id());
-    if hooks.contains(&keyward_config::Hook::RevokeActiveSessions) {
+    for hook in hooks {
+        if let Hook::NotifyPreviousAddresses(recipients) = hook {
+            previous_addresses::notify(app, visit, derived, *recipients, &flow.request_url, transient, batch);
+        }
+    }
+    if hooks.contains(&Hook::RevokeActiveSessions) {
         batch.revoke_other_sessions(own.identity_id, own.id, visit.now);
         let event = Event::done(EventKind::SessionsRevoked).identity(own.identity_id).session(own.id);
         event.write(app, &visit.client, visit.now, batch);
@@ -441,7 +557,7 @@ async fn refused(submit: &Submit<'_>, flow: FlowId, problem: Problem) -> Problem
 struct Refused {
     method: Option<&'static str>,
     errors: FormErrors,
-    echo: Vec<(String, serde_json::Value)>,
+    echo: Vec<(String, Value)>,
     /// The container whose payload it was, when it was a replay.
     spent: Option<ContainerId>,
 }

@@ -16,7 +16,7 @@ use keyward_services::{App, flow_rows, phone, storage_problem};
 use keyward_store::{Batch, CodeRow, Refusal as Guarded, StoreError};
 
 use super::mailed::{self, Mailed};
-use super::{default_location, return_to};
+use super::{default_location, pending_traits, return_to};
 use crate::methods::Refusal;
 use crate::outcome::{Outcome, VerificationOutcome};
 use crate::visit::{Submitted, Visit};
@@ -29,6 +29,9 @@ const LONGEST_ADDRESS: usize = 320;
 
 /// The member of a flow's memory with the code of a link that was opened.
 const PREFILLED: &str = "code";
+
+/// The member of a flow's memory with the channel of the address that another flow began this one for.
+pub(super) const CHANNEL: &str = "channel";
 
 impl Mailed for Verification {
     fn settings(app: &App) -> &MailedFlow {
@@ -78,7 +81,9 @@ fn nodes(app: &App, flow: &Flow<Verification>) -> Vec<Node> {
             if let Some(prefilled) = flow.memory.0.get(PREFILLED) {
                 code = code.value(prefilled.clone());
             }
-            let again = Node::submit(Group::Code, "email", mailed::address(flow).unwrap_or_default(), label(1_070_008));
+            // Named after the channel where another flow began this one (contract: recovery 7.2).
+            let channel = flow.memory.0.get(CHANNEL).and_then(|channel| channel.as_str()).unwrap_or("email");
+            let again = Node::submit(Group::Code, channel, mailed::address(flow).unwrap_or_default(), label(1_070_008));
             vec![mailed::hidden_method("code"), code, mailed::go_on(Group::Code, "code"), again]
         }
         EntryState::PassedChallenge => vec![Node {
@@ -142,6 +147,8 @@ pub async fn open_link(app: &App, visit: &mut Visit, id: Option<FlowId>, code: &
         if flow.flow_type == FlowType::Browser {
             flow.extra.browser = visit.browsers.first().cloned();
             flow.extra.unbound = false;
+            // From now on the page shows the code, so nobody else reads it: not even who asked for it.
+            flow.extra.session = None;
         }
         let mut batch = Batch::new();
         flow_rows::update(app, &mut flow, &mut batch);
@@ -204,7 +211,7 @@ async fn go_on(app: &App, visit: &Visit, flow: &mut Flow<Verification>, body: &P
         return Err(Problem::MethodDisabled.into());
     }
     mailed::guard(app, visit, flow).await?;
-    let (email, code) = (body.string("email")?, body.string("code")?);
+    let (email, code) = (body.string("email")?.or(body.string("sms")?), body.string("code")?);
     let filled = |text: Option<&str>| text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
     match (filled(email), filled(code)) {
         (Some(email), None) => send(app, visit, flow, body, &email).await,
@@ -243,10 +250,18 @@ async fn send(
     }
     let now = visit.now;
     let address = read_address(typed);
+    let waiting = match &address {
+        Some(address) if pending_traits::is_for_change(flow) => resent(app, visit, flow, address).await?,
+        _ => Resent::Other,
+    };
+    if let Resent::Over = waiting {
+        return wrong(app, visit, flow).await;
+    }
     let counted = codes::admit_message(app, address.as_ref().map_or(typed, |(_, value)| value), &visit.client, now).await?;
-    let identity = match &address {
-        None => Ok(None),
-        Some((via, value)) => app.store.find_identity_by_verifiable_address(*via, value).await,
+    let identity = match (&address, waiting) {
+        (None, _) => Ok(None),
+        (_, Resent::Again(account)) => Ok(Some(*account)),
+        (Some((via, value)), _) => app.store.find_identity_by_verifiable_address(*via, value).await,
     };
     let identity = match identity {
         Ok(identity) => identity,
@@ -282,6 +297,26 @@ async fn send(
     }
 }
 
+/// What another code on a flow that a change of traits waits for is about.
+enum Resent {
+    /// The change's new address, which is nobody's yet; for this account.
+    Again(Box<IdentitySnapshot>),
+    /// The change is over.
+    Over,
+    /// Another address.
+    Other,
+}
+
+/// Looks again at a change before its code is sent once more (contract: recovery 3.5).
+async fn resent(app: &App, visit: &Visit, flow: &Flow<Verification>, address: &(Via, String)) -> Result<Resent, Refusal> {
+    let Some((row, account)) = pending_traits::waiting(app, visit, flow).await? else { return Ok(Resent::Over) };
+    if row.address != *address {
+        return Ok(Resent::Other);
+    }
+    pending_traits::free(app, &account, address).await?;
+    Ok(Resent::Again(Box::new(account)))
+}
+
 /// What the page says once a code is on its way.
 pub(super) fn sent(via: Via) -> Message {
     Message::plain(match via {
@@ -312,7 +347,31 @@ pub(super) fn start(
     transient_payload: Option<&serde_json::Map<String, serde_json::Value>>,
     batch: &mut Batch,
 ) -> Result<(), Refusal> {
+    let now = visit.now;
     let Target { via, value, identity } = target;
+    post(app, visit, flow, &target, transient_payload, batch);
+    let Some(found) = identity else { return Ok(()) };
+    let known = found.identity.verifiable_addresses.iter().find(|known| known.via == via && known.value == value);
+    // Written once: what is sent or confirmed already stays as it is.
+    if let Some(known) = known.filter(|known| known.status == AddressStatus::Pending && !known.verified) {
+        let state =
+            AddressState { via, value: known.value.clone(), verified: false, status: AddressStatus::Sent, verified_at: None };
+        let edit = IdentityEdit { address_states: vec![state], ..IdentityEdit::default() };
+        derive(super::schema_of(app, found)?, Some(found), &edit, now, app.random())?.write(batch);
+    }
+    Ok(())
+}
+
+/// Adds a new code with its message to a commit; `false` when the message cannot be written.
+pub(super) fn post(
+    app: &App,
+    visit: &Visit,
+    flow: &Flow<Verification>,
+    target: &Target<'_>,
+    transient_payload: Option<&serde_json::Map<String, serde_json::Value>>,
+    batch: &mut Batch,
+) -> bool {
+    let Target { via, value, identity } = *target;
     let now = visit.now;
     codes::forget(Purpose::Verification, flow.id, batch);
     // Unknown addresses have a code as well, which nobody learns and which leads nowhere: so both cost the same.
@@ -333,20 +392,11 @@ pub(super) fn start(
         invalid: Template::VerificationCodeInvalid,
         transient_payload,
     };
-    mailed::post(app, visit, flow, letter, batch);
+    let written = mailed::post(app, visit, flow, letter, batch);
     let event = Event::done(EventKind::VerificationRequested).flow(flow.id).method("code");
     let event = identity.into_iter().fold(event, |event, found| event.identity(found.identity.id));
     event.write(app, &visit.client, now, batch);
-    let Some(found) = identity else { return Ok(()) };
-    let known = found.identity.verifiable_addresses.iter().find(|known| known.via == via && known.value == value);
-    // Written once: what is sent or confirmed already stays as it is.
-    if let Some(known) = known.filter(|known| known.status == AddressStatus::Pending && !known.verified) {
-        let state =
-            AddressState { via, value: known.value.clone(), verified: false, status: AddressStatus::Sent, verified_at: None };
-        let edit = IdentityEdit { address_states: vec![state], ..IdentityEdit::default() };
-        derive(super::schema_of(app, found)?, Some(found), &edit, now, app.random())?.write(batch);
-    }
-    Ok(())
+    written
 }
 
 /// Takes a code. A wrong one is said on the flow, with which the person goes on.
@@ -362,12 +412,21 @@ async fn redeem(app: &App, visit: &Visit, flow: &mut Flow<Verification>, typed: 
     let Some((via, value)) = code.address.clone() else { return wrong(app, visit, flow).await };
     for _ in 0..ATTEMPTS {
         let Some(before) = app.store.find_identity(identity).await.map_err(storage_problem)? else { break };
-        let proven = AddressProof { via, value: value.clone() };
-        let edit = IdentityEdit { addresses: vec![proven], ..IdentityEdit::default() };
-        let derived = derive(super::schema_of(app, &before)?, Some(&before), &edit, visit.now, app.random())?;
         let mut batch = Batch::new();
         codes::use_up(app, &code, visit.now, &mut batch);
-        derived.write(&mut batch);
+        if before.identity.verifiable_addresses.iter().any(|known| known.via == via && known.value == value) {
+            let proven = AddressProof { via, value: value.clone() };
+            let edit = IdentityEdit { addresses: vec![proven], ..IdentityEdit::default() };
+            derive(super::schema_of(app, &before)?, Some(&before), &edit, visit.now, app.random())?.write(&mut batch);
+        } else {
+            // The account's no more, or not yet: a code proves the address that it went to and no other (AC-68).
+            let waiting = pending_traits::waiting(app, visit, flow).await?;
+            let Some((row, before)) = waiting.filter(|(row, _)| row.address.0 == via && row.address.1 == value) else { break };
+            let changed = pending_traits::apply(app, visit, flow, &row, &before, &mut batch)?;
+            let event = Event::done(EventKind::TraitsChanged).identity(identity).session(row.session_id);
+            let event = event.flow(row.settings_flow_id).method("profile").detail("traits", changed.changed_traits());
+            event.write(app, &visit.client, visit.now, &mut batch);
+        }
         let event = Event::done(EventKind::VerificationSucceeded).identity(identity).flow(flow.id).method("code");
         event.write(app, &visit.client, visit.now, &mut batch);
         flow.state = EntryState::PassedChallenge;
@@ -380,6 +439,8 @@ async fn redeem(app: &App, visit: &Visit, flow: &mut Flow<Verification>, typed: 
         match app.store.commit(batch).await {
             Ok(()) => return Ok(Outcome::Continued(mailed::view(app, visit, flow))),
             Err(StoreError::Refused(Guarded::AlreadyUsed)) => break,
+            // Somebody else took an address while it waited.
+            Err(StoreError::Unique(_)) => return Err(FormErrors::global(Message::plain(4_000_007)).into()),
             Err(StoreError::Refused(Guarded::VersionConflict | Guarded::Gone)) => {
                 *flow = mailed::find(app, flow.id).await?;
                 if flow.state == EntryState::PassedChallenge {

@@ -12,6 +12,7 @@ pub(crate) mod errors;
 pub(crate) mod flows;
 pub(crate) mod grants;
 pub(crate) mod identities;
+pub(crate) mod pending_traits;
 pub(crate) mod retention;
 pub(crate) mod sessions;
 pub(crate) mod snapshots;
@@ -32,6 +33,7 @@ pub(crate) static REGISTRY: &[&[&Sql]] = &[
     flows::ALL,
     grants::ALL,
     identities::ALL,
+    pending_traits::ALL,
     retention::ALL,
     sessions::ALL,
     snapshots::ALL,

@@ -305,12 +305,12 @@ async fn keys_of_an_older_schema_are_found(trial: &Trial) {
     }
 }
 
+const ALL_MIGRATIONS: [&str; 6] =
+    ["0001_init", "0002_attempts", "0003_keys", "0004_codes", "0005_courier", "0006_pending_traits"];
+
 /// Four nodes start at once on an empty database.
 async fn migrate_together(trial: &Trial) {
-    assert_eq!(
-        trial.store.pending_migrations().await.unwrap(),
-        ["0001_init", "0002_attempts", "0003_keys", "0004_codes", "0005_courier"]
-    );
+    assert_eq!(trial.store.pending_migrations().await.unwrap(), ALL_MIGRATIONS);
     let mut nodes = Vec::new();
     for _ in 0..4 {
         let store = Store::open(&trial.address).await.unwrap();
@@ -322,7 +322,7 @@ async fn migrate_together(trial: &Trial) {
     }
     // Which node applied which is chance.
     applied.sort_unstable();
-    assert_eq!(applied, ["0001_init", "0002_attempts", "0003_keys", "0004_codes", "0005_courier"]);
+    assert_eq!(applied, ALL_MIGRATIONS);
     assert_eq!(trial.store.pending_migrations().await.unwrap(), [""; 0]);
 }
 

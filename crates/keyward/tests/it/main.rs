@@ -41,6 +41,7 @@ mod settings;
 mod settings_matrix;
 mod tokenizer;
 mod verification;
+mod verification_after;
 mod webauthn;
 mod webauthn_abuse;
 mod wire_shapes;

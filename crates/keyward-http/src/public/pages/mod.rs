@@ -133,6 +133,7 @@ async fn show<V: View, S: Success>(
             | Outcome::Mailed(_)
             | Outcome::SentBack(_)
             | Outcome::SentOn { .. }
+            | Outcome::LedOn { .. }
             | Outcome::Throttled { .. }
             | Outcome::Done(_),
         ) => Ok(call.answer(kind, Step::Init, done).await),
