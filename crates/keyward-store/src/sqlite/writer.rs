@@ -125,24 +125,36 @@ fn write(connection: &Mutex<Connection>, keeper: Option<&Keeper>, jobs: &flume::
 /// Runs a group inside the open transaction and ends it. Yields the jobs that must run again.
 fn run_group(connection: &Connection, keeper: Option<&Keeper>, group: Vec<Box<dyn Job>>) -> VecDeque<Box<dyn Job>> {
     let mut done: Vec<Box<dyn Job>> = Vec::with_capacity(group.len());
+    // A refusal may come from what another job of the group wrote. Whoever hears of it looks for that, so it has to be there.
+    let mut refused: Vec<(Box<dyn Job>, StoreError)> = Vec::new();
     let mut group = VecDeque::from(group);
     while let Some(mut job) = group.pop_front() {
-        match run_job(connection, job.as_mut()) {
-            Ok(()) => done.push(job),
-            Err(error) => job.finish(Err(error)),
-        }
+        let outcome = run_job(connection, job.as_mut());
         if connection.is_autocommit() {
             // Errors such as a full disk roll the whole transaction back. The jobs before it did nothing wrong.
+            match outcome {
+                Ok(()) => done.push(job),
+                Err(error) => job.finish(Err(error)),
+            }
+            done.extend(refused.into_iter().map(|(job, _)| job));
             done.extend(group);
             return done.into();
         }
+        match outcome {
+            Ok(()) => done.push(job),
+            Err(error) => refused.push((job, error)),
+        }
     }
     match commit(connection, keeper) {
-        Ok(()) => done.into_iter().for_each(|job| job.finish(Ok(()))),
+        Ok(()) => {
+            done.into_iter().for_each(|job| job.finish(Ok(())));
+            refused.into_iter().for_each(|(job, error)| job.finish(Err(error)));
+        }
         Err(error) => {
             if !connection.is_autocommit() {
                 let _ = control(connection, "ROLLBACK");
             }
+            done.extend(refused.into_iter().map(|(job, _)| job));
             fail(done, &error);
         }
     }

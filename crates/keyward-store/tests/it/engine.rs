@@ -53,11 +53,15 @@ async fn a_grant_admits_one_of_two_hundred(trial: &Trial) {
     let tasks: Vec<_> = (0..200)
         .map(|_| {
             let store = trial.store.clone();
-            let grant = grant.id;
+            let grant = grant.clone();
             tokio::spawn(async move {
                 let mut batch = Batch::new();
-                batch.consume_grant(grant, NOW);
-                store.commit(batch).await
+                batch.consume_grant(grant.id, NOW);
+                let outcome = store.commit(batch).await;
+                // Whoever is refused sees what refused them.
+                let left = store.find_unused_grant(grant.settings_flow_id, grant.session_id, NOW).await.unwrap();
+                assert_eq!(left, None);
+                outcome
             })
         })
         .collect();
