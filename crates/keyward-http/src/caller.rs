@@ -95,6 +95,11 @@ impl Caller {
         }
     }
 
+    /// Whether the connection begins on this machine.
+    pub(crate) fn is_from_this_machine(&self) -> bool {
+        self.peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+    }
+
     pub(crate) fn app(&self) -> &App {
         &self.known.app
     }

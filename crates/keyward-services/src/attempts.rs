@@ -18,8 +18,15 @@ use crate::{App, storage_problem};
 pub const AUTHENTICATORS: [&str; 7] =
     ["password", "code", "totp", "passkey", "webauthn", "webauthn_passwordless", "lookup_secret"];
 
+/// Codes that were sent: to sign in, up, or to get back in, and to confirm an address. The latter count under the address.
+const SENT: [&str; 2] = ["code", "verification"];
+
 /// Messages to an address count like guesses, under the address and with limits of their own.
 pub(crate) const MESSAGE: &str = "message";
+
+/// Messages that a person's own sign-up, sign-in or change causes. They count apart: only addresses with an account get them, so
+/// the other count would tell who has one.
+pub(crate) const NOTICE: &str = "notice";
 
 /// A few messages in a row are sent at once; then the wait doubles from five minutes to an hour. A right code forgets them.
 const MESSAGES: AttemptLimits =
@@ -77,14 +84,15 @@ pub async fn reserve(
         }
         None => None,
     };
-    let limits = if authenticator == MESSAGE {
+    let limits = if matches!(authenticator, MESSAGE | NOTICE) {
         MESSAGES
     } else {
         AttemptLimits {
             free: rules.free,
             first_wait: rules.first_wait,
             longest_wait: rules.longest_wait,
-            hard_stop: rules.hard_stop,
+            // Guesses at codes are bounded by their flows and by the messages to an address: no outsider ends them for good.
+            hard_stop: if SENT.contains(&authenticator) { i64::MAX } else { rules.hard_stop },
         }
     };
     let lane = lane.bytes();
@@ -140,7 +148,9 @@ impl Reserved {
 
 /// Forgets the messages that went to an address: the person there has read them.
 pub(crate) fn forget_messages(app: &App, address: &str, batch: &mut Batch) {
-    batch.release_attempts(&key(app, Subject::Unknown(address), MESSAGE), &Lane::Public.bytes());
+    for counted in [MESSAGE, NOTICE] {
+        batch.forget_attempts(&key(app, Subject::Unknown(address), counted));
+    }
 }
 
 /// What is on record against an identity, for operators: a list of objects with `authenticator`, `lane` (`public`, or `device`

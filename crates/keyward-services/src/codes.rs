@@ -114,13 +114,18 @@ pub async fn judge(app: &App, purpose: Purpose, flow: FlowId, typed: &str, now: 
     })
 }
 
-/// The account that the codes of a flow were sent for, when there is one.
+/// The latest code that was sent for a flow: it tells the account, if there is one, and the canonical address.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn identity_of(app: &App, purpose: Purpose, flow: FlowId) -> Result<Option<IdentityId>, Problem> {
-    let rows = app.store.list_codes(flow, purpose.word()).await.map_err(storage_problem)?;
-    Ok(rows.iter().find_map(|code| code.identity_id))
+pub async fn sent(app: &App, purpose: Purpose, flow: FlowId) -> Result<Option<CodeRow>, Problem> {
+    Ok(app.store.list_codes(flow, purpose.word()).await.map_err(storage_problem)?.into_iter().next())
+}
+
+/// Lets a right code count on another flow of the same purpose as well: somebody opened its link in another browser.
+pub fn carry_over(app: &App, code: &CodeRow, purpose: Purpose, to: FlowId, typed: &str, now: Time, batch: &mut Batch) {
+    let code_hash = hash(app, purpose, to, &bare(typed))[0].to_vec();
+    batch.insert_code(&CodeRow { id: app.random().id(), flow_id: to, code_hash, issued_at: now, used_at: None, ..code.clone() });
 }
 
 /// Uses a code up, in the commit of what it proves: of many requests at once one goes through, the others are refused with
@@ -145,13 +150,22 @@ pub async fn count_submission(app: &App, flow: FlowId) -> Result<bool, Problem> 
 }
 
 /// Counts a message to an address before it is sent, whether an account has the address or not: nobody fills the mailbox of
-/// somebody else, and nobody learns from the limit who has an account.
+/// somebody else, and nobody learns from the limit who has an account. A browser that signed in as the account before has a
+/// lane of its own, so that outsiders cannot use up its owner's messages.
 ///
 /// # Errors
 /// [`Problem::TooManyAttempts`] when the address got too many, or the client's network asked for too many; otherwise when the
 /// database does not answer.
-pub async fn admit_message(app: &App, address: &str, client: &Client, now: Time) -> Result<Reserved, Problem> {
-    attempts::reserve(app, Subject::Unknown(address), attempts::MESSAGE, &Lane::Public, client, now).await
+pub async fn admit_message(app: &App, address: &str, lane: &Lane, client: &Client, now: Time) -> Result<Reserved, Problem> {
+    attempts::reserve(app, Subject::Unknown(address), attempts::MESSAGE, lane, client, now).await
+}
+
+/// Counts a message that a person's own sign-up, sign-in or change causes, apart from those that anybody can ask for.
+///
+/// # Errors
+/// As [`admit_message`].
+pub async fn admit_notice(app: &App, address: &str, client: &Client, now: Time) -> Result<Reserved, Problem> {
+    attempts::reserve(app, Subject::Unknown(address), attempts::NOTICE, &Lane::Public, client, now).await
 }
 
 /// How long a code of the configuration in force is valid.

@@ -20,7 +20,6 @@ CREATE INDEX courier_messages_due_at ON courier_messages (due_at, id) WHERE due_
 CREATE INDEX courier_messages_created_at ON courier_messages (created_at, id);
 CREATE INDEX courier_messages_status ON courier_messages (status, created_at, id);
 CREATE INDEX courier_messages_recipient ON courier_messages (recipient, created_at, id);
-CREATE INDEX courier_messages_finished_at ON courier_messages (finished_at) WHERE finished_at IS NOT NULL;
 
 -- One row for each attempt that ended.
 CREATE TABLE courier_dispatches (

@@ -53,9 +53,10 @@ impl Waiting<'_> {
         transient_payload: Option<&Map<String, Value>>,
     ) -> Result<Batch, Refusal> {
         let Self { app, visit, purpose, flow } = *self;
+        let lane = receiver.identity.map_or(attempts::Lane::Public, |(identity, _)| visit.lane(identity));
         let mut counted = Vec::new();
         for one in receiver.mailboxes {
-            match codes::admit_message(app, &one.address, &visit.client, visit.now).await {
+            match codes::admit_message(app, &one.address, &lane, &visit.client, visit.now).await {
                 Ok(reserved) => counted.push(reserved),
                 Err(problem) => {
                     // None is sent, so none counts.

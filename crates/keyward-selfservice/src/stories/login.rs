@@ -16,8 +16,10 @@ use keyward_store::{Batch, GrantRow, Refusal as Guarded, StoreError};
 use serde_json::{Map, Value};
 
 mod asked;
+mod steps;
 
 use asked::Asked;
+use steps::{DUE, open, step, wait};
 
 use super::verification_after::{self, Cause, Which};
 use super::{
@@ -207,80 +209,6 @@ async fn prove(
     Err(FormErrors::global(Message::plain(4_010_002)).into())
 }
 
-/// The member of a flow's memory that names the method whose next step is due.
-const DUE: &str = "due";
-
-/// Lets methods send what they send by themselves; gives what is to be written with the flow.
-async fn open(app: &App, visit: &Visit, flow: &mut Flow<Login>, identity: &IdentitySnapshot) -> Result<Batch, Problem> {
-    for method in LOGIN.iter().copied().filter(|method| method.enabled(&app.config)) {
-        match method.open(&LoginContext { app, visit, flow }, identity).await {
-            Ok(None) => {}
-            Ok(Some(sent)) => return Ok(await_answer(flow, method, sent, visit.now)),
-            // Nothing is sent then; the page says when it can be asked for.
-            Err(Problem::TooManyAttempts { retry_after }) => {
-                flow.form.messages.push(Message::new(7_900_001, serde_json::json!({ "retry_after": retry_after })));
-            }
-            Err(problem) => return Err(problem),
-        }
-    }
-    Ok(Batch::new())
-}
-
-/// Turns a flow into one that waits for what a message says; gives what is to be written with it.
-fn await_answer(flow: &mut Flow<Login>, method: &dyn LoginMethod, sent: Sent, now: Time) -> Batch {
-    flow.memory.0.insert(method.id().to_owned(), sent.memory);
-    flow.memory.0.insert(DUE.to_owned(), method.id().into());
-    flow.form.say(sent.message);
-    flow.state = EntryState::SentEmail;
-    flow.extra.active = Some(method.id().to_owned());
-    flow.extra.updated_at = now;
-    sent.batch
-}
-
-/// Sends a message, and from now on shows only where its answer goes.
-async fn wait(
-    app: &App,
-    visit: &Visit,
-    mut flow: Flow<Login>,
-    method: &dyn LoginMethod,
-    sent: Sent,
-) -> Result<LoginOutcome, Problem> {
-    let batch = await_answer(&mut flow, method, sent, visit.now);
-    match finish(app, &mut flow, batch).await {
-        Ok(()) => Ok(Outcome::Mailed(view(app, visit, &flow))),
-        // Somebody signed in with this flow meanwhile.
-        Err(StoreError::Refused(Guarded::VersionConflict | Guarded::AlreadyUsed)) => {
-            refuse(app, visit, flow, Some(method), FormErrors::global(Message::plain(4_010_002)), Vec::new()).await
-        }
-        Err(error) => Err(storage_problem(error)),
-    }
-}
-
-/// Keeps what a method asks for next, and shows nothing else.
-async fn step(
-    app: &App,
-    visit: &Visit,
-    mut flow: Flow<Login>,
-    method: &dyn LoginMethod,
-    next: Next,
-) -> Result<LoginOutcome, Problem> {
-    flow.memory.0.insert(method.id().to_owned(), next.memory);
-    flow.memory.0.insert(DUE.to_owned(), method.id().into());
-    flow.form.say(next.message);
-    flow.extra.active = Some(method.id().to_owned());
-    flow.extra.updated_at = visit.now;
-    let mut batch = Batch::new();
-    flow_rows::update(app, &mut flow, &mut batch);
-    match app.store.commit(batch).await {
-        Ok(()) => Ok(Outcome::Stepped(view(app, visit, &flow))),
-        // Another submit of this flow was faster: the page shows what it came to.
-        Err(StoreError::Refused(Guarded::VersionConflict)) => {
-            refuse(app, visit, flow, Some(method), FormErrors::global(Message::plain(4_010_002)), Vec::new()).await
-        }
-        Err(error) => Err(storage_problem(error)),
-    }
-}
-
 /// How often a proof is looked at anew when another request used up something of the same credential, or raised the same session,
 /// at the same moment.
 const ATTEMPTS: u32 = 3;
@@ -409,7 +337,7 @@ async fn sign_in(
     flow.extra.active = Some(method.id().to_owned());
     flow.extra.updated_at = now;
     let mut continue_with = redirect(flow.flow_type, &location);
-    continue_with.extend(begun.iter().map(|begun| begun.next(app)));
+    continue_with.extend(verification_after::published(app, &begun, hooks(app, method)));
     let page = begun.first().map(|begun| begun.page(app)).filter(|_| hooks(app, method).contains(&Hook::ShowVerificationUi));
     let outcome = finish(app, flow, batch).await;
     if outcome.is_err() {

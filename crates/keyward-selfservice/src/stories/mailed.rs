@@ -98,25 +98,36 @@ pub(super) async fn fetch<K: Mailed, S>(
 ) -> Result<Outcome<MailedView, S>, Problem> {
     let flow: Flow<K> = find(app, id.ok_or(Problem::FlowNotFound)?).await?;
     visit.flow_type = Some(flow.flow_type);
-    let session = visit.session.as_ref().map(|active| active.session.id);
-    if !flow.extra.unbound && (session.is_none() || flow.extra.session != session) {
-        same_browser(flow.flow_type, flow.extra.browser.as_deref(), visit)?;
-    }
+    is_readers(&flow, visit)?;
     if flow.is_expired(visit.now) {
         return Err(Problem::FlowGone { flow_type: flow.flow_type, return_to: flow.query("return_to") });
     }
     Ok(Outcome::Shown(view(app, visit, &flow)))
 }
 
+/// Whether a flow is read by whom it is for: the browser that opened it, the session that another flow made it for, or anybody
+/// where it waits for nobody in particular.
+pub(super) fn is_readers<K: Mailed>(flow: &Flow<K>, visit: &Visit) -> Result<(), Problem> {
+    let session = visit.session.as_ref().map(|active| active.session.id);
+    if flow.extra.unbound || (session.is_some() && flow.extra.session == session) {
+        return Ok(());
+    }
+    same_browser(flow.flow_type, flow.extra.browser.as_deref(), visit)
+}
+
 /// The flow of a submit.
 ///
 /// # Errors
-/// For an unknown or expired one, and where the operator switched the flow off.
+/// For an unknown or expired one, in another browser than the one that it is for, and where the operator switched the flow off.
 pub(super) async fn submitted<K: Mailed>(app: &App, visit: &mut Visit, id: Option<FlowId>) -> Result<Flow<K>, Problem> {
     let flow: Flow<K> = find(app, id.ok_or(Problem::FlowIdMalformed)?).await?;
     visit.flow_type = Some(flow.flow_type);
     if !K::settings(app).enabled {
         return Err(Problem::FlowDisabled);
+    }
+    if let Err(problem) = is_readers(&flow, visit) {
+        note(app, &visit.client, visit.now, Event::refused(EventKind::CsrfRefused, "csrf").flow(flow.id)).await;
+        return Err(problem);
     }
     if flow.is_expired(visit.now) {
         let replacement = begin(app, visit, flow.flow_type, &flow.request_url);
@@ -267,6 +278,20 @@ pub(super) fn remember_address<K: Kind>(flow: &mut Flow<K>, address: &str) {
 /// The address in the flow's memory.
 pub(super) fn address<K: Kind>(flow: &Flow<K>) -> Option<&str> {
     flow.memory.0.get(ADDRESS)?.as_str()
+}
+
+/// The flow that a message was sent for, where its link was opened elsewhere.
+const ORIGIN: &str = "origin";
+
+/// Keeps which flow another one stands for.
+pub(super) fn remember_origin<K: Kind>(flow: &mut Flow<K>, stands_for: &Flow<K>) {
+    let origin = origin(stands_for).to_string();
+    flow.memory.0.insert(ORIGIN.to_owned(), origin.into());
+}
+
+/// The flow that the message was sent for: this one, unless its link was opened elsewhere.
+pub(super) fn origin<K: Kind>(flow: &Flow<K>) -> FlowId {
+    flow.memory.0.get(ORIGIN).and_then(|id| FlowId::parse(id.as_str()?)).unwrap_or(flow.id)
 }
 
 /// The button that sends what the flow has.

@@ -16,6 +16,7 @@ use keyward_store::{Batch, PendingTraitsRow};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::mailed;
 use super::previous_addresses;
 use super::verification_after::{self, Begun, Cause};
 use crate::methods::Refusal;
@@ -142,7 +143,7 @@ pub(super) async fn waiting(
     visit: &Visit,
     flow: &Flow<Verification>,
 ) -> Result<Option<(PendingTraitsRow, IdentitySnapshot)>, Problem> {
-    let row = app.store.find_pending_traits(flow.id).await.map_err(storage_problem)?;
+    let row = app.store.find_pending_traits(mailed::origin(flow)).await.map_err(storage_problem)?;
     let is_meant =
         |row: &PendingTraitsRow| flow.memory.0.get(PENDING).and_then(Value::as_str) == Some(row.id.to_string().as_str());
     let Some(row) = row.filter(is_meant) else { return Ok(None) };

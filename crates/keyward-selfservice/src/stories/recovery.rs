@@ -147,7 +147,9 @@ async fn go_on(app: &App, visit: &Visit, flow: &mut Flow<Recovery>, body: &Paylo
     mailed::guard(app, visit, flow).await?;
     let (email, code) = (body.string("email")?, body.string("code")?);
     let filled = |text: Option<&str>| text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-    match (filled(email), filled(code)) {
+    // Nothing is sent from a flow whose code an operator handed over: it stands for no address.
+    let email = filled(email).filter(|_| !flow.extra.unbound);
+    match (email, filled(code)) {
         (None, None) if flow.state == EntryState::ChooseMethod => Err(FormErrors::at("email", Message::missing("email")).into()),
         (Some(email), None) => send(app, visit, flow, body, &email).await,
         (email, _) if flow.state == EntryState::ChooseMethod => match email {
@@ -172,15 +174,9 @@ async fn send(
     }
     let address = canonical_identifier(IdentifierKind::Email, typed).ok_or_else(malformed)?;
     let now = visit.now;
-    let counted = codes::admit_message(app, &address, &visit.client, now).await?;
-    let found = app.store.find_identity_by_recovery_address(Via::Email, &address).await;
-    let identity = match found {
-        Ok(identity) => identity,
-        Err(error) => {
-            counted.give_back(app).await;
-            return Err(storage_problem(error).into());
-        }
-    };
+    let identity = app.store.find_identity_by_recovery_address(Via::Email, &address).await.map_err(storage_problem)?;
+    let lane = identity.as_ref().map_or(attempts::Lane::Public, |found| visit.lane(found.identity.id));
+    let counted = codes::admit_message(app, &address, &lane, &visit.client, now).await?;
     let mut batch = Batch::new();
     codes::forget(Purpose::Recovery, flow.id, &mut batch);
     // Unknown addresses have a code as well, which nobody learns and which leads nowhere: so both cost the same.
@@ -230,12 +226,15 @@ async fn send(
 /// Takes a code. A wrong one is said on the flow, with which the person goes on.
 async fn redeem(app: &App, visit: &Visit, flow: &mut Flow<Recovery>, typed: &str) -> Result<RecoveryOutcome, Refusal> {
     let now = visit.now;
-    let identity = codes::identity_of(app, Purpose::Recovery, flow.id).await?;
-    let address = mailed::address(flow).unwrap_or_default().to_lowercase();
-    let subject = identity.map_or(attempts::Subject::Unknown(&address), attempts::Subject::Identity);
+    let sent = codes::sent(app, Purpose::Recovery, flow.id).await?;
+    let identity = sent.as_ref().and_then(|code| code.identity_id);
+    let address = sent.as_ref().and_then(|code| code.address.as_ref()).map_or("", |(_, address)| address);
+    let subject = identity.map_or(attempts::Subject::Unknown(address), attempts::Subject::Identity);
     let lane = identity.map_or(attempts::Lane::Public, |identity| visit.lane(identity));
     let attempt = attempts::reserve(app, subject, "code", &lane, &visit.client, now).await?;
     if !codes::count_submission(app, flow.id).await? {
+        // Nothing is compared any more, so nothing is guessed.
+        attempt.give_back(app).await;
         let reason = "Too many codes were tried here. Enter your address again to get a new one.";
         return Err(mailed::replace(app, visit, flow, Message::reason(reason)).await.into());
     }
@@ -307,6 +306,13 @@ async fn recover(
     if before.identity.state != IdentityState::Active {
         return Err(Missed::Off);
     }
+    // The address may have left the account since the code was sent: whoever reads it now is somebody else.
+    let still_theirs = |(via, value): &(Via, String)| {
+        before.identity.recovery_addresses.iter().any(|known| known.via == *via && known.value == *value)
+    };
+    if !code.address.as_ref().is_none_or(still_theirs) {
+        return Err(Missed::Used);
+    }
     let schema = super::schema_of(app, &before)?;
     let mut batch = Batch::new();
     codes::use_up(app, code, now, &mut batch);
@@ -341,6 +347,8 @@ async fn recover(
     session_issued(&session).write(app, &visit.client, now, &mut batch);
     flow.state = EntryState::PassedChallenge;
     flow.owner.identity_id = Some(identity);
+    // The browser's cookie is renewed; from now on the flow is the session's.
+    flow.extra.session = Some(session.id);
     flow.form.clear();
     flow_rows::update(app, flow, &mut batch);
     match app.store.commit(batch).await {

@@ -168,7 +168,8 @@ async fn apply(
         RegistrationProposal::Sent(sent) => wait(app, visit, flow, method, sent).await.map(|()| Reached::Waiting),
         RegistrationProposal::Create(applicant) => {
             let attempt = applicant.attempt.clone();
-            let created = create_account(app, visit, flow, schema, method, *applicant, transient.as_ref(), location).await;
+            let ending = Ending { transient_payload: transient.as_ref(), location };
+            let created = create_account(app, visit, flow, schema, method, *applicant, ending).await;
             match (&created, attempt) {
                 (Ok(_), Some(attempt)) => attempt.refund(app),
                 // It was right, in vain.
@@ -210,6 +211,13 @@ async fn wait(
     }
 }
 
+/// What follows once the account is there.
+struct Ending<'a> {
+    transient_payload: Option<&'a serde_json::Map<String, Value>>,
+    /// Where a browser goes.
+    location: String,
+}
+
 async fn create_account(
     app: &App,
     visit: &Visit,
@@ -217,8 +225,7 @@ async fn create_account(
     schema: &IdentitySchema,
     method: &dyn RegistrationMethod,
     applicant: Applicant,
-    transient_payload: Option<&serde_json::Map<String, Value>>,
-    location: String,
+    Ending { transient_payload, location }: Ending<'_>,
 ) -> Result<Registered, Refusal> {
     let edit = IdentityEdit { bounds: Bounds::from(&app.config.limits), ..applicant.edit };
     let mut derived = derive(schema, None, &edit, visit.now, app.random())?;
@@ -257,7 +264,7 @@ async fn create_account(
     flow.extra.active = Some(method.id().to_owned());
     flow_rows::update(app, flow, &mut batch);
     let mut continue_with = redirect(flow.flow_type, &location);
-    continue_with.extend(begun.iter().map(|begun| begun.next(app)));
+    continue_with.extend(verification_after::published(app, &begun, hooks));
     let page = begun.first().map(|begun| begun.page(app)).filter(|_| hooks.contains(&Hook::ShowVerificationUi));
     let outcome = app.store.commit(batch).await;
     if outcome.is_err() {

@@ -5,11 +5,11 @@
 use keyward_config::Hook;
 use keyward_model::{
     AuthMethod, ContainerId, Flow, FlowId, FlowOrigin, FlowType, FormErrors, IdentitySnapshot, JsonList, Message, NodeOrder,
-    Operation, Problem, SETTINGS_GROUPS, SETTINGS_KEYS, Session, Settings, SettingsExtra, SettingsState, Time, VerifiableAddress,
-    session_aal, sort_settings, wire_json,
+    Operation, Problem, SETTINGS_GROUPS, SETTINGS_KEYS, Session, Settings, SettingsExtra, SettingsState, Time, session_aal,
+    sort_settings, wire_json,
 };
 use keyward_services::audit::{Event, EventKind};
-use keyward_services::continuity::{self, Opened};
+use keyward_services::continuity;
 use keyward_services::derive::{Derived, derive};
 use keyward_services::payload::Payload;
 use keyward_services::schema::IdentitySchema;
@@ -18,6 +18,12 @@ use keyward_services::{App, flow_rows, storage_problem};
 use keyward_store::{Batch, ContainerRow, Refusal as Guarded, StoreError, UniqueConflict};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+mod new_address;
+mod paused;
+
+use new_address::{hold, one_at_a_time};
+use paused::{Taken, pause, take};
 
 use super::verification_after::{self, Cause, Which};
 use super::{
@@ -361,77 +367,6 @@ async fn commit(
     }
 }
 
-/// Lets a change wait until its new address is confirmed: nothing of the account changes, and the form shows what was typed.
-async fn hold(
-    submit: &Submit<'_>,
-    flow: &mut Flow<Settings>,
-    (before, schema): (&IdentitySnapshot, &IdentitySchema),
-    derived: &Derived,
-    address: &VerifiableAddress,
-    admission: Admission,
-) -> Result<Changed, Refusal> {
-    let Submit { app, visit, active, .. } = *submit;
-    let transient = submit.body.transient_payload(app.config.limits.transient_payload_bytes)?;
-    let cause = Cause {
-        flow_type: flow.flow_type,
-        request_url: &flow.request_url,
-        session: Some(active.session.id),
-        transient_payload: transient.as_ref(),
-    };
-    let asked = pending_traits::Asked { session: active.session.id, settings_flow: flow.id, before, derived };
-    let held = pending_traits::hold(app, visit, &cause, &asked, address).await?;
-    let mut batch = Batch::new();
-    admitted(submit, admission, &mut batch);
-    held.write(app, &mut batch);
-    show_typed(submit, flow, before, schema);
-    flow_rows::update(app, flow, &mut batch);
-    let (next, location) = (held.next(app), held.page(app));
-    let outcome = app.store.commit(batch).await;
-    if outcome.is_err() {
-        held.give_back(app).await;
-    }
-    match outcome {
-        Ok(()) => {
-            let mut view = view(app, visit, flow, before, schema);
-            view.continue_with.push(next);
-            Ok(Changed::Held { view, location })
-        }
-        Err(StoreError::Refused(Guarded::AlreadyUsed)) => Err(gate::refresh_again(app, active, flow).into()),
-        Err(StoreError::Refused(Guarded::VersionConflict)) => Err(beaten().into()),
-        Err(error) => Err(storage_problem(error).into()),
-    }
-}
-
-/// Only one address can wait to be confirmed.
-async fn one_at_a_time(
-    submit: &Submit<'_>,
-    flow: &mut Flow<Settings>,
-    before: &IdentitySnapshot,
-    schema: &IdentitySchema,
-) -> Result<Changed, Refusal> {
-    let Submit { app, visit, .. } = *submit;
-    show_typed(submit, flow, before, schema);
-    flow.form.messages.push(Message::plain(4_050_002));
-    let mut batch = Batch::new();
-    if let Some(container) = &submit.paused {
-        batch.consume_container(container, visit.now);
-    }
-    store_form(app, flow, batch).await?;
-    Ok(Changed::Kept(view(app, visit, flow, before, schema)))
-}
-
-/// Shows what was typed in the place of what is stored.
-fn show_typed(submit: &Submit<'_>, flow: &mut Flow<Settings>, before: &IdentitySnapshot, schema: &IdentitySchema) {
-    let Submit { app, visit, method, body, .. } = *submit;
-    let echo = method.echo(&SettingsContext { app, visit, flow, identity: before, schema }, body);
-    flow.form.clear();
-    for (node, value) in echo {
-        flow.form.echo(node, value);
-    }
-    ShowOnce::forget(&mut flow.memory);
-    flow.extra.last_method = Some(method.id().to_owned());
-}
-
 /// What built-in hooks add to the commit (decisions 6). The verification flow of a new address is there without one.
 fn contribute(
     submit: &Submit<'_>,
@@ -487,55 +422,6 @@ fn note_change(submit: &Submit<'_>, flow: FlowId, event: Event, batch: &mut Batc
     let Submit { app, visit, active, method, .. } = *submit;
     let event = event.identity(active.session.identity_id).session(active.session.id).flow(flow).method(method.id());
     event.write(app, &visit.client, visit.now, batch);
-}
-
-/// A submit's body, and where it came from.
-struct Taken {
-    body: Payload,
-    paused: Option<ContainerRow>,
-}
-
-/// Reads the body, or opens what was paused when there is none. `Err` inside: what the form says.
-async fn take(
-    app: &App,
-    visit: &Visit,
-    flow: &Flow<Settings>,
-    submitted: Submitted,
-) -> Result<Result<Taken, FormErrors>, Problem> {
-    match submitted {
-        Submitted::Body(Ok(body)) => return Ok(Ok(Taken { body, paused: None })),
-        Submitted::Body(Err(error)) => return Ok(Err(error.into())),
-        Submitted::Nothing => {}
-    }
-    for method in SETTINGS {
-        let opened =
-            continuity::open::<Payload>(app, flow, method.id(), visit.now, &visit.held).await.map_err(storage_problem)?;
-        if let Some(Opened { container, content }) = opened {
-            return Ok(Ok(Taken { body: content, paused: Some(container) }));
-        }
-    }
-    let reason = "Nothing was sent, and no earlier change is waiting to be continued.";
-    Ok(Err(FormErrors::global(Message::reason(reason))))
-}
-
-/// Keeps a submit that needs a fresh proof, so that it continues by itself after the re-login.
-async fn pause(
-    app: &App,
-    visit: &mut Visit,
-    flow: &Flow<Settings>,
-    active: &ActiveSession,
-    method: &dyn SettingsMethod,
-    body: &Payload,
-) -> Result<(), Problem> {
-    let mut batch = Batch::new();
-    let now = visit.now;
-    continuity::pause(app, flow, method.id(), body, now, &mut visit.held, &mut batch).map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "A paused change could not be written down");
-        Problem::Internal
-    })?;
-    let event = Event::done(EventKind::SettingsPaused).identity(active.session.identity_id).session(active.session.id);
-    event.flow(flow.id).method(method.id()).write(app, &visit.client, now, &mut batch);
-    app.store.commit(batch).await.map_err(storage_problem)
 }
 
 /// Notes a refused submit that the flow itself does not show.

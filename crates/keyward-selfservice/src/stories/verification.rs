@@ -7,6 +7,7 @@ use keyward_model::{
     AddressStatus, Attributes, EntryState, Flow, FlowId, FlowType, FormErrors, Group, IdentifierKind, IdentitySnapshot,
     InputType, Message, Meta, Node, Problem, Ui, Verification, Via, canonical_identifier, upsert,
 };
+use keyward_services::attempts::{self, Lane};
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::codes::{self, Judged, Order, Purpose};
 use keyward_services::courier::Template;
@@ -134,28 +135,51 @@ pub async fn fetch(app: &App, visit: &mut Visit, id: Option<FlowId>) -> Result<V
     mailed::fetch::<Verification, _>(app, visit, id).await
 }
 
-/// Follows the link of a message: the page opens with the code in its field, and the person confirms (decisions 12). Whether the
-/// code is right is not told, so that nobody tries codes here. The browser that opens the link goes on with the flow.
+/// Follows the link of a message: the page opens with the code in its field, and the person confirms (decisions 12). In another
+/// browser than the one that asked, or for an app, a flow of its own shows it: whoever asked for a code to somebody else's address
+/// must not read it there. Programs that look through mail open links as well, so the flow that asked stays as it is.
 ///
 /// # Errors
 /// For an unknown or expired flow, and where the operator switched the flow off.
 pub async fn open_link(app: &App, visit: &mut Visit, id: Option<FlowId>, code: &str) -> Result<VerificationOutcome, Problem> {
-    let mut flow: Flow<Verification> = mailed::submitted(app, visit, id).await?;
-    if flow.state == EntryState::SentEmail {
-        let code: String = code.chars().filter(char::is_ascii_digit).take(codes::DIGITS).collect();
+    let mut flow: Flow<Verification> = mailed::find(app, id.ok_or(Problem::FlowIdMalformed)?).await?;
+    visit.flow_type = Some(flow.flow_type);
+    let is_own = flow.flow_type == FlowType::Browser && mailed::is_readers(&flow, visit).is_ok();
+    if !Verification::settings(app).enabled {
+        return Err(Problem::FlowDisabled);
+    }
+    if flow.is_expired(visit.now) {
+        let replacement = mailed::begin(app, visit, FlowType::Browser, &flow.request_url);
+        return Err(super::replace_expired(app, replacement, &flow).await);
+    }
+    if flow.state != EntryState::SentEmail {
+        return Ok(Outcome::Opened(mailed::view(app, visit, &flow)));
+    }
+    let code: String = code.chars().filter(char::is_ascii_digit).take(codes::DIGITS).collect();
+    let mut batch = Batch::new();
+    if is_own {
         flow.memory.0.insert(PREFILLED.to_owned(), code.into());
-        if flow.flow_type == FlowType::Browser {
-            flow.extra.browser = visit.browsers.first().cloned();
-            flow.extra.unbound = false;
-            // From now on the page shows the code, so nobody else reads it: not even who asked for it.
-            flow.extra.session = None;
-        }
-        let mut batch = Batch::new();
         flow_rows::update(app, &mut flow, &mut batch);
-        match app.store.commit(batch).await {
-            Ok(()) | Err(StoreError::Refused(Guarded::VersionConflict)) => {}
-            Err(error) => return Err(storage_problem(error)),
+    } else {
+        let mut opened = mailed::begin::<Verification>(app, visit, FlowType::Browser, &flow.request_url);
+        opened.state = EntryState::SentEmail;
+        opened.form.clone_from(&flow.form);
+        opened.memory.clone_from(&flow.memory);
+        mailed::remember_origin(&mut opened, &flow);
+        // Counted like a submit, and a wrong code looks like a right one until it is sent: nobody tries codes here.
+        let counts = codes::count_submission(app, flow.id).await?;
+        if let Judged::Right(row) = codes::judge(app, Purpose::Verification, flow.id, &code, visit.now).await?
+            && counts
+        {
+            codes::carry_over(app, &row, Purpose::Verification, opened.id, &code, visit.now, &mut batch);
         }
+        opened.memory.0.insert(PREFILLED.to_owned(), code.into());
+        flow_rows::insert(app, &opened, &mut batch);
+        flow = opened;
+    }
+    match app.store.commit(batch).await {
+        Ok(()) | Err(StoreError::Refused(Guarded::VersionConflict)) => {}
+        Err(error) => return Err(storage_problem(error)),
     }
     Ok(Outcome::Opened(mailed::view(app, visit, &flow)))
 }
@@ -257,44 +281,65 @@ async fn send(
     if let Resent::Over = waiting {
         return wrong(app, visit, flow).await;
     }
-    let counted = codes::admit_message(app, address.as_ref().map_or(typed, |(_, value)| value), &visit.client, now).await?;
     let identity = match (&address, waiting) {
-        (None, _) => Ok(None),
-        (_, Resent::Again(account)) => Ok(Some(*account)),
-        (Some((via, value)), _) => app.store.find_identity_by_verifiable_address(*via, value).await,
+        (None, _) => None,
+        (_, Resent::Again(account)) => Some(*account),
+        (Some((via, value)), _) => app.store.find_identity_by_verifiable_address(*via, value).await.map_err(storage_problem)?,
     };
-    let identity = match identity {
-        Ok(identity) => identity,
-        Err(error) => {
-            counted.give_back(app).await;
-            return Err(storage_problem(error).into());
-        }
-    };
-    let transient = body.transient_payload(app.config.limits.transient_payload_bytes)?;
-    let mut batch = Batch::new();
-    let via = address.as_ref().map_or(Via::Email, |(via, _)| *via);
-    if let Some((via, value)) = &address {
-        start(app, visit, flow, Target { via: *via, value, identity: identity.as_ref() }, transient.as_ref(), &mut batch)?;
+    let lane = identity.as_ref().map_or(Lane::Public, |found| visit.lane(found.identity.id));
+    let counted_as = address.as_ref().map_or(typed, |(_, value)| value);
+    let counted = codes::admit_message(app, counted_as, &lane, &visit.client, now).await?;
+    let sent = queue(app, visit, flow, Asked { typed, address: address.as_ref(), transient: body, identity }).await;
+    if sent.is_err() {
+        counted.give_back(app).await;
     }
-    flow.state = EntryState::SentEmail;
-    flow.extra.active = Some("code".to_owned());
-    flow.form.say(sent(via));
-    mailed::remember_address(flow, typed);
-    flow.memory.0.remove(PREFILLED);
-    flow_rows::update(app, flow, &mut batch);
-    match app.store.commit(batch).await {
-        Ok(()) => Ok(Outcome::Continued(mailed::view(app, visit, flow))),
-        // Another submit of this flow, or a change of the account, was faster: the page shows what it came to.
-        Err(StoreError::Refused(Guarded::VersionConflict | Guarded::Gone)) => {
-            counted.give_back(app).await;
-            let flow = mailed::find::<Verification>(app, flow.id).await?;
-            Ok(Outcome::Continued(mailed::view(app, visit, &flow)))
+    sent
+}
+
+/// What a code is asked for.
+struct Asked<'a> {
+    typed: &'a str,
+    address: Option<&'a (Via, String)>,
+    transient: &'a Payload,
+    identity: Option<IdentitySnapshot>,
+}
+
+/// Writes the code and its message. When another submit, or a change of the account, was faster, it is worked out anew.
+async fn queue(
+    app: &App,
+    visit: &Visit,
+    flow: &mut Flow<Verification>,
+    asked: Asked<'_>,
+) -> Result<VerificationOutcome, Refusal> {
+    let Asked { typed, address, transient, mut identity } = asked;
+    let transient = transient.transient_payload(app.config.limits.transient_payload_bytes)?;
+    let via = address.map_or(Via::Email, |(via, _)| *via);
+    for _ in 0..ATTEMPTS {
+        let mut batch = Batch::new();
+        if let Some((via, value)) = address {
+            start(app, visit, flow, Target { via: *via, value, identity: identity.as_ref() }, transient.as_ref(), &mut batch)?;
         }
-        Err(error) => {
-            counted.give_back(app).await;
-            Err(storage_problem(error).into())
+        flow.state = EntryState::SentEmail;
+        flow.extra.active = Some("code".to_owned());
+        flow.form.say(sent(via));
+        mailed::remember_address(flow, typed);
+        flow.memory.0.remove(PREFILLED);
+        flow_rows::update(app, flow, &mut batch);
+        match app.store.commit(batch).await {
+            Ok(()) => return Ok(Outcome::Continued(mailed::view(app, visit, flow))),
+            Err(StoreError::Refused(Guarded::VersionConflict | Guarded::Gone)) => {
+                *flow = mailed::find::<Verification>(app, flow.id).await?;
+                if flow.state == EntryState::PassedChallenge {
+                    break;
+                }
+                if let Some(id) = identity.as_ref().map(|found| found.identity.id) {
+                    identity = app.store.find_identity(id).await.map_err(storage_problem)?;
+                }
+            }
+            Err(error) => return Err(storage_problem(error).into()),
         }
     }
+    Ok(Outcome::Continued(mailed::view(app, visit, flow)))
 }
 
 /// What another code on a flow that a change of traits waits for is about.
@@ -401,7 +446,13 @@ pub(super) fn post(
 
 /// Takes a code. A wrong one is said on the flow, with which the person goes on.
 async fn redeem(app: &App, visit: &Visit, flow: &mut Flow<Verification>, typed: &str) -> Result<VerificationOutcome, Refusal> {
+    // Under the address, whoever has it: what goes wrong here must keep nobody from signing in.
+    let sent = codes::sent(app, Purpose::Verification, flow.id).await?;
+    let address = sent.as_ref().and_then(|code| code.address.as_ref()).map_or("", |(_, address)| address);
+    let subject = attempts::Subject::Unknown(address);
+    let attempt = attempts::reserve(app, subject, "verification", &Lane::Public, &visit.client, visit.now).await?;
     if !codes::count_submission(app, flow.id).await? {
+        attempt.give_back(app).await;
         let reason = "Too many codes were tried here. Enter your address again to get a new one.";
         return Err(mailed::replace(app, visit, flow, Message::reason(reason)).await.into());
     }
@@ -414,6 +465,7 @@ async fn redeem(app: &App, visit: &Visit, flow: &mut Flow<Verification>, typed: 
         let Some(before) = app.store.find_identity(identity).await.map_err(storage_problem)? else { break };
         let mut batch = Batch::new();
         codes::use_up(app, &code, visit.now, &mut batch);
+        attempt.release(&mut batch);
         if before.identity.verifiable_addresses.iter().any(|known| known.via == via && known.value == value) {
             let proven = AddressProof { via, value: value.clone() };
             let edit = IdentityEdit { addresses: vec![proven], ..IdentityEdit::default() };
@@ -437,7 +489,10 @@ async fn redeem(app: &App, visit: &Visit, flow: &mut Flow<Verification>, typed: 
         flow.memory.0.remove(PREFILLED);
         flow_rows::update(app, flow, &mut batch);
         match app.store.commit(batch).await {
-            Ok(()) => return Ok(Outcome::Continued(mailed::view(app, visit, flow))),
+            Ok(()) => {
+                attempt.refund(app);
+                return Ok(Outcome::Continued(mailed::view(app, visit, flow)));
+            }
             Err(StoreError::Refused(Guarded::AlreadyUsed)) => break,
             // Somebody else took an address while it waited.
             Err(StoreError::Unique(_)) => return Err(FormErrors::global(Message::plain(4_000_007)).into()),

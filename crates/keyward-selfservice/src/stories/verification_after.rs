@@ -3,6 +3,7 @@
 //! is the change that needs it.
 //! Knows neither how a code is typed nor what it gives.
 
+use keyward_config::Hook;
 use keyward_model::{
     AddressStatus, ContinueWith, EntryState, Flow, FlowId, FlowType, IdentityId, IdentitySnapshot, Problem, SessionId, Time,
     VerifiableAddress, Verification, Via, WaitingFlow,
@@ -101,7 +102,7 @@ pub(super) async fn begin_one(
     address: &VerifiableAddress,
 ) -> Result<Begun, Problem> {
     let VerifiableAddress { via, value, .. } = address;
-    let counted = match codes::admit_message(app, value, &visit.client, visit.now).await {
+    let counted = match codes::admit_notice(app, value, &visit.client, visit.now).await {
         Ok(counted) => Some(counted),
         Err(Problem::TooManyAttempts { .. }) => None,
         Err(problem) => return Err(problem),
@@ -206,6 +207,13 @@ impl Begun {
     pub(super) fn next(&self, app: &App) -> ContinueWith {
         ContinueWith::ShowVerificationUi { flow: self.waiting(app) }
     }
+}
+
+/// What a client is told of the flows after a registration or sign-in: clients go where they are told at once, so the operator has
+/// to want it by the hook `show_verification_ui`, or by the flag that brings older behaviour back (contract: login 11).
+pub(super) fn published(app: &App, begun: &[Begun], hooks: &[Hook]) -> Vec<ContinueWith> {
+    let wanted = hooks.contains(&Hook::ShowVerificationUi) || app.config.feature_flags.legacy_continue_with_verification_ui;
+    begun.iter().filter(|_| wanted).map(|begun| begun.next(app)).collect()
 }
 
 /// Adds planned flows to the commit of something else that does not change the account, and notes in the account what is on its way.

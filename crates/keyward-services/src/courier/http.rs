@@ -77,7 +77,7 @@ pub(super) async fn deliver(
             let job = Job { snippet: snippet.to_string(), variables: Vec::new(), arguments: vec![("ctx".to_owned(), context)] };
             // What the snippet says about itself may hold what it was given.
             let json = app.jsonnet.evaluate(&job).await;
-            let json = json.map_err(|error| Failure::later("snippet", error.to_string()))?;
+            let json = json.map_err(|_| Failure::later("snippet", "the snippet could not be evaluated"))?;
             serde_json::from_str(&json).map_err(|_| Failure::later("snippet", "the snippet gave no JSON"))?
         }
     };

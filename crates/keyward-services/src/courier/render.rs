@@ -9,7 +9,7 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Error, UndefinedBehavior};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use url::Url;
+use url::{Position, Url};
 
 use super::texts::{Facts, minutes, words};
 use super::{Content, Mail, MailError, Template};
@@ -37,7 +37,7 @@ pub(super) fn render(mail: &Mail<'_>, brand: &str, public_base: &Url) -> Result<
     let words = words(&mail.template, mail.lang, &Facts { to: mail.to, brand, domain: &domain, expires_in: mail.expires_in });
     let code = mail.template.code().map(|code| code.reveal().as_str());
     let url = mail.template.url().map(|url| url.reveal().as_str());
-    let template_data = Value::Object(model(mail, &domain));
+    let template_data = Value::Object(model(mail, &domain, &public_request_url(mail.request_url, public_base)));
     if mail.via == Via::Sms {
         // The last line lets telephones fill the code in on this site only.
         let body = match (code, url) {
@@ -84,7 +84,15 @@ static LAYOUTS: LazyLock<Result<Environment<'static>, Error>> = LazyLock::new(||
 });
 
 /// The model under the names that operators' snippets know.
-fn model(mail: &Mail<'_>, domain: &str) -> Map<String, Value> {
+/// The address of a request as the public knows it: path and query are the client's, the host never is.
+fn public_request_url(request_url: &str, public_base: &Url) -> String {
+    match Url::parse(request_url) {
+        Ok(url) => format!("{}{}", public_base.as_str().trim_end_matches('/'), &url[Position::BeforePath..]),
+        Err(_) => public_base.to_string(),
+    }
+}
+
+fn model(mail: &Mail<'_>, domain: &str, request_url: &str) -> Map<String, Value> {
     let sms = mail.via == Via::Sms;
     let mut model = Map::new();
     let mut set = |name: &str, value: Value| {
@@ -98,7 +106,7 @@ fn model(mail: &Mail<'_>, domain: &str) -> Map<String, Value> {
         | Template::RecoveryInvalid
         | Template::VerificationCodeInvalid
         | Template::VerificationInvalid => {
-            set("request_url", json!(mail.request_url));
+            set("request_url", json!(request_url));
             set("transient_payload", transient_payload);
             return model;
         }
@@ -127,7 +135,7 @@ fn model(mail: &Mail<'_>, domain: &str) -> Map<String, Value> {
         Template::RegistrationCodeValid { traits, .. } if !sms => set("traits", traits.clone()),
         _ => set("identity", identity()),
     }
-    set("request_url", json!(mail.request_url));
+    set("request_url", json!(request_url));
     if sms {
         set("request_url_domain", json!(domain));
     }

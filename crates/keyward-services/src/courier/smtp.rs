@@ -23,6 +23,7 @@ use super::Content;
 use super::render::is_single_line;
 use super::worker::Failure;
 use crate::App;
+use crate::codes;
 use crate::outbound::is_public;
 
 /// The longest to wait for a step.
@@ -114,8 +115,28 @@ fn failure(step: &'static str, error: &Error) -> Failure {
         source = cause.source();
     }
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_REASON).collect();
+    // Servers quote what they refuse, and a subject begins with its code.
+    let text = without_codes(&text);
     let status = error.status().map(|code| code.to_string());
     Failure::later(step, text).with_status(status, error.is_permanent())
+}
+
+/// A text in which runs of as many digits as a code has, or more, are blotted out.
+fn without_codes(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut digits = String::new();
+    for character in text.chars().chain(['\0']) {
+        if character.is_ascii_digit() {
+            digits.push(character);
+            continue;
+        }
+        out.push_str(if digits.len() >= codes::DIGITS { "…" } else { &digits });
+        digits.clear();
+        if character != '\0' {
+            out.push(character);
+        }
+    }
+    out
 }
 
 async fn resolve(app: &App, smtp: &Smtp) -> Result<Vec<SocketAddr>, Failure> {

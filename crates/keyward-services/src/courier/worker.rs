@@ -163,6 +163,10 @@ async fn attempt(app: &App, row: &OutboxRow, now: Time) -> Result<(), Failure> {
         return Err(Failure::never("recipient", "the recipient is no well-formed address"));
     }
     let content: Content = open(app, row).map_err(|error| Failure::later("open", error.to_string()))?;
+    let valid_for = content.template_data["expires_in_minutes"].as_i64().filter(|minutes| *minutes > 0);
+    if valid_for.is_some_and(|minutes| row.created_at + Span::minutes(minutes) <= now) {
+        return Err(Failure::never("expired", "what the message says is not valid any more"));
+    }
     let courier = &app.config.courier;
     match (row.via, &courier.email, &courier.sms) {
         (Via::Email, Some(EmailChannel::Smtp(server)), _) => smtp::deliver(app, server, row, &content).await,

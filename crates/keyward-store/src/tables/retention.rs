@@ -36,7 +36,7 @@ declare! { "retention";
     FLOWS = oldest!("flows", "id", "expires_at");
     ERRORS = oldest!("self_service_errors", "id", "created_at");
     ATTEMPTS = oldest!("attempts", "subject, lane", "updated_at");
-    MESSAGES = oldest!("courier_messages", "id", "finished_at");
+    MESSAGES = oldest!("courier_messages", "id", "created_at");
     AUDIT_EVENTS = oldest!("audit_events", "id", "at");
 }
 
@@ -57,7 +57,7 @@ pub enum Stale {
     Errors,
     /// Counted attempts, over with the last one.
     Attempts,
-    /// Mail and text messages with their attempts, over once sent or given up.
+    /// Mail and text messages with their attempts, over as soon as they were written: nobody waits for an old one.
     Messages,
     /// Audit events, over as soon as they were made.
     AuditEvents,

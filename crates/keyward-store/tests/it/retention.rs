@@ -12,8 +12,8 @@ on_each_database!(every_table_loses_its_oldest_rows_first, two_nodes_share_the_w
 
 static MESSAGE: Sql = Sql::new(
     "retention_test.MESSAGE",
-    "INSERT INTO courier_messages (id, status, type, recipient, template_type, channel, content, send_count, finished_at, created_at, \
-        updated_at) VALUES ($1, 'sent', 'email', 'ada@example.org', 'recovery_invalid', 'email', $2, 1, $3, 1, 1)",
+    "INSERT INTO courier_messages (id, status, type, recipient, template_type, channel, content, send_count, created_at, updated_at) \
+        VALUES ($1, 'queued', 'email', 'ada@example.org', 'recovery_invalid', 'email', $2, 0, $3, 1)",
 );
 static ATTEMPT: Sql = Sql::new(
     "retention_test.ATTEMPT",
@@ -28,7 +28,7 @@ macro_rules! ends {
 }
 ends!(SESSIONS "sessions" "expires_at", CONTAINERS "continuity_containers" "expires_at", GRANTS "grants" "expires_at",
     CODES "one_time_codes" "expires_at", FLOWS "flows" "expires_at", ERRORS "self_service_errors" "created_at", ATTEMPTS "attempts" "updated_at", AUDIT "audit_events" "at",
-    MESSAGES "courier_messages" "finished_at");
+    MESSAGES "courier_messages" "created_at");
 
 struct End(Time);
 

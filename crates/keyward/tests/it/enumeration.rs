@@ -3,7 +3,7 @@
 //! How long the answers take is measured by `keyward-bench enumeration`, not here, where other work would decide.
 
 use keyward_model::IdentityId;
-use keyward_testkit::{Actor, Flow, PASSWORD, Reply, Trial, flow_test};
+use keyward_testkit::{Actor, Flow, PASSWORD, Reply, Trial, flow_test, merge};
 use serde_json::json;
 
 use crate::second_factor::{EMAIL, enabled, enrol};
@@ -77,4 +77,48 @@ async fn who_has_an_account_is_not_told(t: Trial) {
     }
     t.clock().advance(keyward_model::Span::hours(1));
     t.person().sign_in("bea@example.org", PASSWORD).await.done();
+}
+
+fn mailed() -> serde_json::Value {
+    let mut config = enabled();
+    merge(&mut config, &crate::recovery::enabled());
+    merge(&mut config, &crate::verification::enabled());
+    merge(&mut config, &json!({ "security": { "account_enumeration": { "mitigate": true } } }));
+    config
+}
+
+/// Everything that a guesser sees who asks for a code to somebody's address and then tries one.
+async fn seen_by_mail(guesser: &Actor, kind: &str, address: &str, tries: usize) -> Vec<String> {
+    let flow = guesser.init(kind, "").await;
+    let mut all = Vec::new();
+    let mut submits = vec![json!({ "method": "code", "email": address })];
+    submits.extend((0..tries).map(|_| json!({ "method": "code", "code": "000000" })));
+    for fields in submits {
+        let reply = guesser.submit_call(&flow, fields).await;
+        let shown = guesser.fetch(kind, &flow.id()).await;
+        all.extend([masked(&flow, address, &reply), masked(&flow, address, &shown)]);
+    }
+    all
+}
+
+// cases: AC-83
+#[flow_test(config = mailed())]
+async fn nor_do_recovery_and_verification_tell(t: Trial) {
+    enrol(&t, &t.signed_up(EMAIL).await).await;
+    t.signed_up("bea@example.org").await;
+    let gone = t.admin().create_person("cal@example.org").await;
+    let id = gone["id"].as_str().and_then(IdentityId::parse).unwrap();
+    let patch = json!([{ "op": "replace", "path": "/state", "value": "inactive" }]);
+    t.admin().call("PATCH", &format!("/admin/identities/{id}")).json(&patch).await.expect(200);
+    for kind in ["recovery", "verification"] {
+        // Past the free messages, too: who has to wait is told so whoever was named.
+        for round in 0..7 {
+            let expected = seen_by_mail(&t.person(), kind, "eve@example.org", 2).await;
+            for known in [EMAIL, "bea@example.org", "cal@example.org"] {
+                let told = seen_by_mail(&t.person(), kind, known, 2).await;
+                assert_eq!(told, expected, "{kind} of {known}, round {round}");
+            }
+        }
+        t.clock().advance(keyward_model::Span::hours(30));
+    }
 }

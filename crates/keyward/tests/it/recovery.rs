@@ -575,3 +575,33 @@ async fn links_name_the_configured_address(t: Trial) {
         assert!(!text.contains("evil"), "{text}");
     }
 }
+
+#[flow_test(config = enabled())]
+async fn a_code_to_an_address_that_left_the_account_opens_nothing(t: Trial) {
+    let ada = t.signed_up(EMAIL).await;
+    let thief = t.person();
+    let flow = ask(&thief, EMAIL).await;
+    let code = latest_code(&t, EMAIL).await;
+    let settings = ada.init("settings", "").await;
+    ada.submit(&settings, json!({ "method": "profile", "traits": { "email": "ada@new.example" } })).await.saved();
+    let form = thief.submit(&flow, json!({ "method": "code", "code": code })).await.form();
+    assert_eq!(form.messages(), [4_060_006]);
+    thief.try_whoami().await.expect(401);
+}
+
+#[flow_test(config = enabled())]
+async fn outsiders_keep_nobody_from_their_codes_for_good(t: Trial) {
+    t.signed_up(EMAIL).await;
+    let thief = t.person_as(ClientKind::Api);
+    let flow = ask(&thief, EMAIL).await;
+    let code = latest_code(&t, EMAIL).await;
+    // A flow that is over counts nothing any more.
+    for _ in 0..30 {
+        thief.submit_call(&flow, json!({ "method": "code", "code": other_than(&code) })).await;
+        t.clock().advance(Span::minutes(1));
+    }
+    t.clock().advance(Span::minutes(20));
+    let (person, submitted) = recover(&t, EMAIL).await;
+    submitted.done();
+    person.whoami().await;
+}

@@ -88,22 +88,78 @@ async fn the_link_of_the_mail_fills_the_field_and_confirms_nothing(t: Trial) {
     let mails = mails_to(&t, EMAIL).await;
     let link = mails[0].content.as_ref().unwrap().template_data["verification_url"].as_str().unwrap().to_owned();
     assert_eq!(link, format!("{}/self-service/verification?code={code}&flow={}", t.public(), flow.id()));
-    // On another device, as it is with mail.
-    let phone = t.person_as(ClientKind::Browser);
-    let reply = phone.call("GET", &link).await.expect(303);
-    assert_eq!(reply.location(), format!("http://127.0.0.1:4455/verification?flow={}", flow.id()));
-    assert_eq!(address(&t, &ada).await["verified"], false);
-    let shown = Flow { kind: "verification".to_owned(), json: phone.fetch("verification", &flow.id()).await.expect(200).json() };
-    assert_eq!(shown.value("code"), code.as_str());
-    if t.client == ClientKind::Api {
-        let passed = ada.submit(&shown, json!({ "method": "code", "code": code })).await.form();
-        assert_eq!(passed.state(), "passed_challenge");
-    } else {
-        let passed = phone.submit(&shown, json!({ "method": "code", "code": code })).await.form();
-        assert_eq!(passed.state(), "passed_challenge");
-        ada.fetch("verification", &flow.id()).await.expect(403);
+    // In the browser that asked, the field is filled; what an app asked for, and what is opened elsewhere, has a page of its own.
+    if t.client != ClientKind::Api {
+        let reply = ada.call("GET", &link).header("accept", "text/html").await.expect(303);
+        assert_eq!(reply.location(), format!("http://127.0.0.1:4455/verification?flow={}", flow.id()));
+        assert_eq!(ada.refetch(&flow).await.value("code"), code.as_str());
     }
+    let phone = t.person_as(ClientKind::Browser);
+    let open = async |link: &str| {
+        let reply = phone.call("GET", link).await.expect(303);
+        let id = reply.location_parameter("flow").unwrap();
+        assert_ne!(id, flow.id());
+        Flow { kind: "verification".to_owned(), json: phone.fetch("verification", &id).await.expect(200).json() }
+    };
+    let shown = open(&link).await;
+    assert_eq!((shown.state().as_str(), shown.value("code")), ("sent_email", json!(code)));
+    let wrong = open(&link.replace(&code, &other_than(&code))).await;
+    assert_eq!(wrong.value("code"), other_than(&code).as_str(), "whether a code is right is not told by looking");
+    assert_eq!(address(&t, &ada).await["verified"], false);
+    let submitted = phone.submit(&wrong, json!({ "method": "code", "code": code })).await.form();
+    assert_eq!(submitted.messages(), [4_070_006], "the right code was not what the link had");
+    // Nobody but the phone reads it, and an app's flow shows nothing.
+    ada.fetch("verification", &shown.id()).await.expect(403);
+    if t.client == ClientKind::Api {
+        assert!(ada.refetch(&flow).await.value("code").is_null());
+    }
+    let passed = phone.submit(&shown, json!({ "method": "code", "code": code })).await.form();
+    assert_eq!(passed.state(), "passed_challenge");
     assert_eq!(address(&t, &ada).await["verified"], true);
+    // The flow that asked is still there for whoever types the code.
+    let passed = ada.submit(&flow, json!({ "method": "code", "code": code })).await.form();
+    assert_eq!(passed.state(), "passed_challenge");
+}
+
+// cases: AC-43
+#[flow_test(config = enabled())]
+async fn links_are_not_there_to_try_codes(t: Trial) {
+    t.signed_up(EMAIL).await;
+    let flow = ask(&t.person(), EMAIL).await;
+    let code = latest_code(&t, EMAIL).await;
+    let thief = t.person_as(ClientKind::Browser);
+    let open = async |code: &str| {
+        let link = format!("/self-service/verification?code={code}&flow={}", flow.id());
+        let reply = thief.call("GET", &link).await.expect(303);
+        let id = reply.location_parameter("flow").unwrap();
+        Flow { kind: "verification".to_owned(), json: thief.fetch("verification", &id).await.expect(200).json() }
+    };
+    for _ in 0..5 {
+        open(&other_than(&code)).await;
+    }
+    let late = open(&code).await;
+    let form = thief.submit(&late, json!({ "method": "code", "code": code })).await.form();
+    assert_eq!(form.messages(), [4_070_006]);
+}
+
+// cases: AC-34
+#[flow_test(config = enabled())]
+async fn nobody_else_touches_a_flow(t: Trial) {
+    if t.client == ClientKind::Api {
+        return;
+    }
+    t.signed_up(EMAIL).await;
+    let person = t.person();
+    let flow = ask(&person, EMAIL).await;
+    let stranger = t.person_as(ClientKind::Spa);
+    stranger.init("verification", "").await;
+    for fields in [json!({ "method": "code", "email": "eve@example.org" }), json!({ "method": "nope" }), json!({})] {
+        let reply = stranger.submit_call(&flow, fields).await;
+        assert_eq!((reply.status, reply.error_id().as_str()), (403, "security_csrf_violation"));
+    }
+    let read = stranger.call("GET", &format!("/self-service/verification?flow={}", flow.id())).await;
+    assert!(read.status == 403 && !read.text().contains(EMAIL), "{read:?}");
+    assert_eq!(person.refetch(&flow).await.messages(), [1_080_003]);
 }
 
 // cases
@@ -119,6 +175,7 @@ async fn wrong_codes_are_few_and_a_used_one_is_over(t: Trial) {
             assert_eq!(submitted.reply.status, 200);
         }
         assert_eq!(submitted.form().messages(), [4_070_006]);
+        t.clock().advance(Span::minutes(5));
     }
     let replaced = person.submit(&flow, json!({ "method": "code", "code": code })).await;
     assert_eq!(replacement(&t, &person, &flow, replaced).await, 4_000_001);

@@ -94,10 +94,10 @@ async fn whoever_signs_up_gets_a_code(t: Trial) {
     let submitted = sign_up(&ada, "", json!({ "email": EMAIL })).await;
     let expected: &[&str] = match t.client {
         ClientKind::Browser => &[],
-        ClientKind::Spa => &["redirect_browser_to", "show_verification_ui"],
-        ClientKind::Api => &["show_verification_ui", "set_ory_session_token"],
+        ClientKind::Spa => &["redirect_browser_to"],
+        ClientKind::Api => &["set_ory_session_token"],
     };
-    assert_eq!(actions(&submitted), expected);
+    assert_eq!(actions(&submitted), expected, "nobody is led to the page unless the operator wants it");
     let done = submitted.done();
     let [mail] = &mails_to(&t, EMAIL).await[..] else { panic!("one message") };
     assert_eq!(mail.row.template_type, "verification_code_valid");
@@ -105,11 +105,10 @@ async fn whoever_signs_up_gets_a_code(t: Trial) {
     match t.client {
         ClientKind::Browser => assert_eq!(done.location.as_deref(), Some("http://127.0.0.1:4456/")),
         ClientKind::Spa => {
-            assert_eq!(verifications(&done.body), [json!({ "id": id, "verifiable_address": EMAIL, "url": page(&id) })]);
             assert_eq!(done.body["identity"]["verifiable_addresses"][0]["status"], "sent");
             assert_eq!(done.body["session"]["identity"]["verifiable_addresses"][0]["status"], "sent");
         }
-        ClientKind::Api => assert_eq!(verifications(&done.body), [json!({ "id": id, "verifiable_address": EMAIL })]),
+        ClientKind::Api => {}
     }
     assert_eq!(addresses(&t, &ada).await, [status(EMAIL, "sent")]);
 
@@ -131,9 +130,7 @@ async fn nobody_has_to_be_signed_in_for_it(t: Trial) {
     let submitted = sign_up(&ada, "", json!({ "email": EMAIL })).await;
     ada.try_whoami().await.expect(401);
     let id = flow_of(&t, EMAIL).await;
-    if t.client != ClientKind::Browser {
-        assert_eq!(verifications(&submitted.done().body)[0]["id"], id.as_str());
-    }
+    assert!(verifications(&submitted.done().body).is_empty());
     let flow = read(&ada, &id).await;
     // One more of the same kind, by the button of the page.
     t.clock().advance(Span::seconds(1));
@@ -141,6 +138,20 @@ async fn nobody_has_to_be_signed_in_for_it(t: Trial) {
     assert_eq!((again.state().as_str(), mails_to(&t, EMAIL).await.len()), ("sent_email", 2));
     let code = latest_code(&t, EMAIL).await;
     assert_eq!(ada.submit(&again, json!({ "method": "code", "code": code })).await.form().state(), "passed_challenge");
+}
+
+#[flow_test(config = enabled())]
+async fn the_older_way_names_the_flow_always(t: Trial) {
+    t.reconfigure(&json!({ "feature_flags": { "legacy_continue_with_verification_ui": true } }));
+    let done = sign_up(&t.person(), "", json!({ "email": EMAIL })).await.done();
+    let id = flow_of(&t, EMAIL).await;
+    match t.client {
+        ClientKind::Browser => {}
+        ClientKind::Spa => {
+            assert_eq!(verifications(&done.body), [json!({ "id": id, "verifiable_address": EMAIL, "url": page(&id) })]);
+        }
+        ClientKind::Api => assert_eq!(verifications(&done.body), [json!({ "id": id, "verifiable_address": EMAIL })]),
+    }
 }
 
 #[flow_test(config = enabled())]
@@ -201,9 +212,7 @@ async fn where_to_go_after_it_is_asked_for_at_sign_up(t: Trial) {
 async fn of_several_addresses_the_first_is_asked_about(t: Trial) {
     let ada = t.person();
     let submitted = sign_up(&ada, "", json!({ "email": EMAIL, "second": NEW })).await;
-    if t.client != ClientKind::Browser {
-        assert_eq!(verifications(&submitted.done().body).len(), 1);
-    }
+    submitted.done();
     assert_eq!((mails_to(&t, EMAIL).await.len(), mails_to(&t, NEW).await.len()), (1, 0));
     assert_eq!(addresses(&t, &ada).await, [status(EMAIL, "sent"), status(NEW, "pending")]);
 
@@ -219,25 +228,29 @@ async fn of_several_addresses_the_first_is_asked_about(t: Trial) {
 }
 
 #[flow_test(config = enabled())]
-async fn a_mailbox_that_got_enough_keeps_nobody_from_signing_up(t: Trial) {
+async fn a_mailbox_that_got_enough_keeps_nobody_from_signing_up_or_changing(t: Trial) {
     for _ in 0..5 {
         let stranger = t.person();
         let flow = stranger.init("verification", "").await;
         stranger.submit(&flow, json!({ "method": "code", "email": EMAIL })).await.form();
     }
+    // What strangers ask for counts apart.
     let ada = t.person();
-    let submitted = sign_up(&ada, "", json!({ "email": EMAIL })).await;
-    assert!(mails_to(&t, EMAIL).await.is_empty());
-    assert_eq!(addresses(&t, &ada).await, [status(EMAIL, "pending")]);
-    if t.client == ClientKind::Browser {
-        return;
+    sign_up(&ada, "", json!({ "email": EMAIL })).await.done();
+    assert_eq!(mails_to(&t, EMAIL).await.len(), 1);
+    for _ in 0..6 {
+        for address in [NEW, EMAIL] {
+            let settings = ada.init("settings", "").await;
+            ada.submit(&settings, json!({ "method": "profile", "traits": { "email": address } })).await.saved();
+        }
     }
-    let id = verifications(&submitted.done().body)[0]["id"].as_str().unwrap().to_owned();
-    let flow = read(&ada, &id).await;
-    assert_eq!((flow.state().as_str(), flow.value("email")), ("choose_method", json!(EMAIL)));
+    assert_eq!((mails_to(&t, EMAIL).await.len(), mails_to(&t, NEW).await.len()), (5, 5));
+    assert_eq!(addresses(&t, &ada).await, [status(EMAIL, "pending")]);
+    // Whoever was not written to can ask for it.
     t.clock().advance(Span::minutes(10));
+    let flow = ada.init("verification", "").await;
     let sent = ada.submit(&flow, json!({ "method": "code", "email": EMAIL })).await.form();
-    assert_eq!((sent.state().as_str(), mails_to(&t, EMAIL).await.len()), ("sent_email", 1));
+    assert_eq!((sent.state().as_str(), mails_to(&t, EMAIL).await.len()), ("sent_email", 6));
 }
 
 // cases: S-56

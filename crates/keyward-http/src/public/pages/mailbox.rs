@@ -60,14 +60,21 @@ fn letter<'a>(message: &'a OutboxMessage, id: &'a str, time: &'a str) -> Letter<
     }
 }
 
-/// Whether the request names this server as it names itself, or the machine that it runs on (RFC 6761 section 6.3).
+/// Whether the request names this server as it names itself, or the machine that it runs on (RFC 6761 section 6.3). Outside
+/// development mode it also has to come from this machine, and not through a proxy.
 fn is_own_name(caller: &Caller) -> bool {
+    let proxied = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+    if !caller.app().config.dev
+        && (!caller.is_from_this_machine() || proxied.into_iter().any(|name| caller.header(name).is_some()))
+    {
+        return false;
+    }
     let named = caller.header("host").or_else(|| caller.uri.authority().map(http::uri::Authority::as_str));
     is_own(named, caller.app().config.public.base_url.url())
 }
 
 fn is_own(named: Option<&str>, base: &Url) -> bool {
-    let Some(named) = named else { return true };
+    let Some(named) = named else { return false };
     let Ok(url) = Url::parse(&format!("http://{named}/")) else { return false };
     url.host() == base.host()
         || match url.host() {
