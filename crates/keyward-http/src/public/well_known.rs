@@ -12,6 +12,7 @@ use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETA
 use keyward_config::Methods;
 use keyward_selfservice::webauthn_script;
 use serde_json::json;
+use url::Url;
 
 use super::Called;
 use crate::openapi::Shape::Named;
@@ -61,7 +62,7 @@ async fn change_password(Extension(caller): Called) -> Response {
     Reply::redirect(StatusCode::SEE_OTHER, location).send(&caller).await
 }
 
-/// Related origins (WebAuthn Level 3, section 5.11): served where several web sites share one relying party.
+/// Related origins (WebAuthn Level 3, section 5.11): served where web sites outside a relying party's name use its keys.
 async fn related_origins(Extension(caller): Called) -> Response {
     match related(&caller.app().config.selfservice.methods) {
         Some(origins) => Reply::json(StatusCode::OK, json!({ "origins": origins }).to_string()).send(&caller).await,
@@ -69,20 +70,27 @@ async fn related_origins(Extension(caller): Called) -> Response {
     }
 }
 
-/// The web sites that share keys; `None` when there are fewer than two of them.
+/// The web sites that use the keys of one relying party although they lie outside its name, with those inside; `None` when there is
+/// nobody outside, because browsers ask only then. A server answers for one name: the first method that is on says which.
 fn related(methods: &Methods) -> Option<Vec<&str>> {
     let parties =
         [(methods.passkey.enabled, &methods.passkey.relying_party), (methods.webauthn.enabled, &methods.webauthn.relying_party)];
+    let parties = || parties.into_iter().filter(|(is_on, _)| *is_on).map(|(_, party)| party);
+    let id = parties().next()?.id.as_str();
     let mut origins = Vec::new();
-    for (_, party) in parties.into_iter().filter(|(is_on, _)| *is_on) {
-        for origin in party.origins.iter().map(String::as_str) {
-            // Apps prove their link to the site in ways of their own, and browsers take only secure origins.
-            if origin.starts_with("https://") && !origins.contains(&origin) {
-                origins.push(origin);
-            }
+    for origin in parties().filter(|party| party.id == id).flat_map(|party| &party.origins).map(String::as_str) {
+        // Apps prove their link to the site in ways of their own, and browsers take only secure origins.
+        if origin.starts_with("https://") && !origins.contains(&origin) {
+            origins.push(origin);
         }
     }
-    (origins.len() > 1).then_some(origins)
+    origins.iter().any(|origin| is_outside(origin, id)).then_some(origins)
+}
+
+/// Whether a web site is neither called like a relying party nor below its name (WebAuthn Level 3, section 5.1.3).
+fn is_outside(origin: &str, id: &str) -> bool {
+    let host = Url::parse(origin).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+    host != id && !host.strip_suffix(id).is_some_and(|rest| rest.ends_with('.'))
 }
 
 /// The script. Pages of every origin load it with its hash, so it is readable for all; it changes only with this program, and the

@@ -316,10 +316,18 @@ async fn related_origins_are_told_where_there_are_several(t: Trial) {
     let address = "/.well-known/webauthn";
     t.person().call("GET", address).await.expect(404);
     let party = |origins: Value| json!({ "selfservice": { "methods": { "webauthn": { "config": { "rp": { "id": "example.org", "origins": origins } } } } } });
-    t.reconfigure(&party(json!(["https://example.org", "android:apk-key-hash:abc"])));
+    t.reconfigure(&party(json!(["https://example.org", "https://login.example.org", "android:apk-key-hash:abc"])));
     t.person().call("GET", address).await.expect(404);
     t.reconfigure(&party(json!(["https://example.org/", "https://example.com:8443", "android:apk-key-hash:abc"])));
     let told = t.person().call("GET", address).await.expect(200);
     assert_eq!(told.json(), json!({ "origins": ["https://example.org", "https://example.com:8443"] }));
     assert!(told.header("content-type").unwrap().starts_with("application/json"));
+    // One that is alone outside, and a name that only ends alike.
+    t.reconfigure(&party(json!(["https://badexample.org"])));
+    let told = t.person().call("GET", address).await.expect(200);
+    assert_eq!(told.json(), json!({ "origins": ["https://badexample.org"] }));
+    // Of two names the server answers for the first.
+    let other = json!({ "enabled": true, "config": { "rp": { "id": "example.net", "origins": ["https://example.net"] } } });
+    t.reconfigure(&json!({ "selfservice": { "methods": { "passkey": other } } }));
+    t.person().call("GET", address).await.expect(404);
 }
