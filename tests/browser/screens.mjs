@@ -24,6 +24,13 @@ const account = (...paths) => async (world) => {
   await Promise.all([world.page.waitForNavigation(), link.click()]);
 };
 
+/** Asks for a code, each time to another address: the page is the same for those that nobody has. */
+const askForCode = (flow) => async ({ page, server }) => {
+  await start(flow)({ page, server });
+  await page.fill('[name="email"]', newPerson().email);
+  await submit(page, 'code');
+};
+
 /** Types the password of someone with a second step. */
 const secondStep = async ({ page, server, careful }) => {
   await start('login')({ page, server });
@@ -65,6 +72,17 @@ const PAGES = [
       await page.fill('[name="traits.email"]', person.email);
       await page.fill('[name="password"]', 'short');
       await submit(page, 'password');
+    },
+  },
+  { name: 'recovery', open: start('recovery') },
+  { name: 'recovery-code', open: askForCode('recovery') },
+  { name: 'verification', open: start('verification') },
+  { name: 'verification-code', open: askForCode('verification') },
+  {
+    name: 'mailbox',
+    async open({ page, server }) {
+      await page.goto(`${server.origin}/ui/mailbox`);
+      await Promise.all([page.waitForNavigation(), page.locator('main a[href*="message="]').first().click()]);
     },
   },
   { name: 'error', open: ({ page, server }) => page.goto(`${server.origin}/self-service/login/browser?return_to=https://elsewhere.example/`) },

@@ -128,6 +128,9 @@ const REST: &str = "  flows:
         webauthn:
           hooks:
             - hook: session
+        code:
+          hooks:
+            - hook: session
     settings:
       required_aal: highest_available
       privileged_session_max_age: 15m
@@ -162,6 +165,9 @@ const REST: &str = "  flows:
     link:
       config:
         lifespan: 15m
+feature_flags:
+  # Apps get their session when a recovery ends, and scripts are told where to go on.
+  use_continue_with_transitions: true
 ui:
   # Mail is read at /ui/mailbox, which exists only while the server is called localhost. For real mail: courier.smtp.connection_uri.
   mailbox: true

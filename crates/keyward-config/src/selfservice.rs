@@ -302,7 +302,8 @@ fn advise(reader: Reader<'_>, flows: &Flows, report: &mut Report) {
         let message = "identifier_first is not served yet; sign-in shows one form as with unified";
         report.warn(WarningKind::NotYet, &reader.place(style), style, message);
     }
-    if reader.node("courier").is_none() {
+    // Where the pages show it, mail can be read without one.
+    if reader.node("courier").is_none() && !reader.on("ui.mailbox", false) {
         let message = "mail is needed, but there is no block courier; messages wait in the outbox until there is one";
         for (name, mailed) in [("recovery", &flows.recovery), ("verification", &flows.verification)] {
             let key = format!("selfservice.flows.{name}.enabled");

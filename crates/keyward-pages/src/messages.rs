@@ -11,7 +11,9 @@ use crate::texts;
 /// Flows that were replaced because they had expired: the person did nothing wrong.
 const REPLACED: [u64; 5] = [4_050_001, 4_010_001, 4_040_001, 4_060_005, 4_070_005];
 /// Messages about the password that stand at the form when they have no field.
-const ABOUT_PASSWORD: [u64; 6] = [1_060_001, 4_000_031, 4_000_032, 4_000_033, 4_000_034, 4_000_039];
+const ABOUT_PASSWORD: [u64; 6] = [RECOVERED, 4_000_031, 4_000_032, 4_000_033, 4_000_034, 4_000_039];
+/// Somebody is back in their account.
+const RECOVERED: u64 = 1_060_001;
 /// The identifier belongs to another account.
 const TAKEN: [u64; 2] = [4_000_007, 4_000_028];
 /// Only few backup codes are left: the one warning that refuses nothing.
@@ -95,6 +97,10 @@ impl MessageBox {
         [self.head.as_str(), self.body.as_str()].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(" ")
     }
 
+    pub(crate) fn says_recovered(&self) -> bool {
+        self.id == RECOVERED
+    }
+
     pub(crate) fn says_taken(&self) -> bool {
         TAKEN.contains(&self.id)
     }
@@ -109,6 +115,8 @@ impl MessageBox {
 pub(crate) fn sentence(lang: Lang, message: &Text<'_>, field: &str) -> String {
     let known = |key: &str| texts::fill(lang, key, &[]);
     match (message.id, field) {
+        // The instant is for programs; who has just come back need not hurry.
+        (RECOVERED, _) => known("recovered"),
         (4_000_002 | 4_000_003, "totp_code") => known("totp_short"),
         (4_000_002 | 4_000_003, "lookup_secret") => known("backup_missing"),
         (4_000_002 | 4_000_003, "webauthn_register_displayname" | "passkey_display_name") => known("name_missing"),

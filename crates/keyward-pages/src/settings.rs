@@ -182,6 +182,12 @@ pub fn settings(source: &Value, ctx: &PageContext) -> Result<String, PageError> 
         let echo = |message: &MessageBox| factors.done(&section.id, message).unwrap_or_else(|| message.clone());
         section.echoes = messages.iter().map(echo).collect();
     }
+    // Who got back in came for the password: the way there stands first.
+    let recovered = sections.iter().flat_map(|section| &section.messages).find(|message| message.says_recovered());
+    if let Some(recovered) = recovered.cloned() {
+        let text = texts::fill(ctx.lang, "choose_password", &[]);
+        messages.insert(0, MessageBox { action: Some(Link { text, href: "#password".to_owned() }), ..recovered });
+    }
     let refused = messages.iter().any(MessageBox::is_refusal) || sections.iter().any(Section::refused);
 
     let title = texts::fill(ctx.lang, "settings_title", &[]);

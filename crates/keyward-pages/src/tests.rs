@@ -359,6 +359,8 @@ fn messages_stand_where_they_belong() {
     let html = settings(&flow, &ctx).expect("settings");
     let section = html.split("id=\"password\"").nth(1).expect("section");
     assert!(section.contains("<details open>") && section.contains("You are back in."));
+    let head = html.split("id=\"profile\"").next().expect("what stands before the sections");
+    assert!(head.contains("class=\"lead\"") && head.contains("You are back in.") && head.contains("href=\"#password\""));
 }
 
 #[test]

@@ -182,7 +182,7 @@ const TABLE: &[(&str, &str, &str)] = &[
         "What we know about you, and the address that you sign in with.",
         "Ihre Angaben und die Adresse, mit der Sie sich anmelden.",
     ),
-    ("password_row", "Choose a password", "Passwort wählen"),
+    ("password_row", "New password", "Neues Passwort"),
     ("password_row_more", "Choose", "Wählen"),
     ("totp", "Authenticator app", "Authenticator-App"),
     (

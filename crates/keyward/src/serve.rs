@@ -114,7 +114,7 @@ async fn run_server(given: Given, start: Start, ready: impl FnOnce(&Ready)) -> R
     let revision = config.revision.clone();
     let app = App::build(config, store, Arc::new(SystemClock), Arc::new(SystemRandom), cores())
         .map_err(|error| Failure::new("this configuration cannot be served", &error))?;
-    if (watch_courier || app.config.watch_courier) && !app.config.courier.delivers() {
+    if (watch_courier || app.config.watch_courier) && !app.config.courier.delivers() && !app.config.mailbox {
         tracing::warn!("There is no courier to watch: messages wait in the outbox until courier.smtp.connection_uri is set");
     }
     let status = ConfigStatus { hash: effective.fingerprint(), revision, ..ConfigStatus::new(app.now()) };

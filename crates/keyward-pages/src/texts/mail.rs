@@ -124,12 +124,18 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("title_username", "User name", "Benutzername"),
     ("title_phone", "Phone number", "Telefonnummer"),
     ("title_website", "Website", "Website"),
-    // the mailbox of the development mode
-    ("mailbox_title", "Developer mailbox", "Entwickler-Postfach"),
+    (
+        "recovered",
+        "You are back in. Choose a new password now, so that you need no code the next time.",
+        "Sie sind wieder angemeldet. Wählen Sie jetzt ein neues Passwort, damit Sie nächstes Mal keinen Code brauchen.",
+    ),
+    ("choose_password", "Choose a new password", "Neues Passwort wählen"),
+    // the mailbox of local servers and of the development mode
+    ("mailbox_title", "Mailbox of this server", "Postfach dieses Servers"),
     (
         "mailbox_text",
-        "Mail and text messages stay here instead of being sent. Only in development mode.",
-        "E-Mails und SMS bleiben hier, statt versendet zu werden. Nur im Entwicklungsmodus.",
+        "What the server sends can be read here. Only local servers and those in development mode have this page.",
+        "Was der Server versendet, ist hier zu lesen. Diese Seite gibt es nur auf lokalen Servern und im Entwicklungsmodus.",
     ),
     ("mailbox_list", "Messages", "Nachrichten"),
     ("mailbox_none", "No messages yet", "Noch keine Nachrichten"),

@@ -93,7 +93,7 @@ mod tests {
     fn the_mailbox_is_read_under_the_servers_own_name_only() {
         let base = Url::parse("https://id.example:8443/auth").expect("a URL");
         for (named, own) in [
-            (None, true),
+            (None, false),
             (Some("id.example"), true),
             (Some("ID.example:8443"), true),
             (Some("localhost:4433"), true),
