@@ -181,6 +181,7 @@ mod tests {
         }
     }
 
+    // cases: AC-72
     #[test]
     fn a_network_is_a_subscriber_and_its_surroundings_have_four_times_as_much() {
         let networks = Networks::default();

@@ -3,7 +3,7 @@
 //! Codes of second factors are guessed in `second_factor`.
 
 use keyward_model::Span;
-use keyward_testkit::{Actor, PASSWORD, Reply, Submitted, Trial, Value, database_test, flow_test};
+use keyward_testkit::{Actor, ClientKind, PASSWORD, Reply, Submitted, Trial, Value, database_test, flow_test};
 use serde_json::json;
 
 const ADA: &str = "ada@example.org";
@@ -49,6 +49,32 @@ async fn an_operator_lets_somebody_in_who_was_locked_out(t: Trial) {
     assert_eq!(t.admin().call("GET", &path).await.expect(200).json(), json!([]));
     let unlocked = t.audit().await.into_iter().find(|event| event.kind == "attempts_forgotten").expect("an event");
     assert_eq!(unlocked.identity_id, Some(id));
+}
+
+// cases: AC-71, AC-14
+#[flow_test]
+async fn other_spellings_and_other_doors_give_no_further_attempts(t: Trial) {
+    t.signed_up(ADA).await;
+    for name in ["ada", "eve"] {
+        let spellings = [
+            format!("{name}@example.org"),
+            format!("{}@EXAMPLE.org", name.to_uppercase()),
+            format!("  {name}@example.org "),
+            format!("{name}@example.org\u{200b}"),
+            format!("{name}@ex\u{ff41}mple.org"),
+        ];
+        for spelling in &spellings {
+            let submitted = t.person().sign_in(spelling, WRONG).await;
+            assert_eq!(wait(&submitted), None, "{spelling:?}");
+        }
+        for spelling in &spellings {
+            assert!(wait(&t.person().sign_in(spelling, PASSWORD).await).is_some(), "{spelling:?}");
+            // Not by another kind of client either.
+            for client in [ClientKind::Api, ClientKind::Browser, ClientKind::Spa] {
+                assert!(wait(&t.person_as(client).sign_in(spelling, PASSWORD).await).is_some(), "{spelling:?}, {client:?}");
+            }
+        }
+    }
 }
 
 #[database_test]
