@@ -122,6 +122,66 @@ pub async fn sent(app: &App, purpose: Purpose, flow: FlowId) -> Result<Option<Co
     Ok(app.store.list_codes(flow, purpose.word()).await.map_err(storage_problem)?.into_iter().next())
 }
 
+/// A code that somebody typed, and what it is counted against.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// What the code should be for.
+    pub purpose: Purpose,
+    /// The flow that it was typed into.
+    pub flow: FlowId,
+    /// What was typed.
+    pub typed: &'a str,
+    /// Whom wrong codes count against.
+    pub subject: Subject<'a>,
+    /// The counter among those of `subject`.
+    pub counter: &'static str,
+    /// Whose share of the attempts it is taken from.
+    pub lane: &'a Lane,
+    /// Where it came from.
+    pub client: &'a Client,
+}
+
+/// What came of an attempt. Whatever is no right code stays counted, but for [`Tried::Over`], which compares nothing.
+#[derive(Debug)]
+pub enum Tried {
+    /// It is the one. The attempt is refunded, released or given back by whoever uses the code up.
+    Right(CodeRow, Box<Reserved>),
+    /// It was used before.
+    Used,
+    /// It is none of this flow's, or has expired.
+    Wrong,
+    /// Too many codes were tried on the flow.
+    Over,
+}
+
+/// Counts a code against whoever it is about and against its flow, and only then compares it.
+///
+/// # Errors
+/// [`Problem::TooManyAttempts`], and when the database does not answer; then nothing is counted against anybody.
+pub async fn attempt(app: &App, attempt: &Attempt<'_>, now: Time) -> Result<Tried, Problem> {
+    let Attempt { purpose, flow, typed, subject, counter, lane, client } = *attempt;
+    let reserved = attempts::reserve(app, subject, counter, lane, client, now).await?;
+    let judged = match count_submission(app, flow).await {
+        Ok(true) => judge(app, purpose, flow, typed, now).await.map(Some),
+        Ok(false) => Ok(None),
+        Err(problem) => Err(problem),
+    };
+    match judged {
+        Ok(Some(Judged::Right(row))) => Ok(Tried::Right(row, Box::new(reserved))),
+        Ok(Some(Judged::Used)) => Ok(Tried::Used),
+        Ok(Some(Judged::Wrong)) => Ok(Tried::Wrong),
+        // Nothing is compared any more, so nothing is guessed.
+        Ok(None) => {
+            reserved.give_back(app).await;
+            Ok(Tried::Over)
+        }
+        Err(problem) => {
+            reserved.give_back(app).await;
+            Err(problem)
+        }
+    }
+}
+
 /// Lets a right code count on another flow of the same purpose as well: somebody opened its link in another browser.
 pub fn carry_over(app: &App, code: &CodeRow, purpose: Purpose, to: FlowId, typed: &str, now: Time, batch: &mut Batch) {
     let code_hash = hash(app, purpose, to, &bare(typed))[0].to_vec();

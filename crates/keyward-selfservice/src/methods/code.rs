@@ -6,7 +6,7 @@ mod login;
 mod registration;
 
 use keyward_model::{FlowId, FormErrors, Group, IdentityId, InputType, Message, Node, Problem, Secret};
-use keyward_services::codes::{self, Judged, Order, Purpose};
+use keyward_services::codes::{self, Attempt, Order, Purpose, Tried};
 use keyward_services::courier::{self, Mail, MailError, Template};
 use keyward_services::mailboxes::Mailbox;
 use keyward_services::payload::Payload;
@@ -103,33 +103,18 @@ impl Waiting<'_> {
     /// Judges what was typed, after it was counted against the flow and against whoever it is about.
     async fn judge(&self, typed: &str, subject: attempts::Subject<'_>, lane: &attempts::Lane) -> Result<Right, Refusal> {
         let Self { app, visit, purpose, flow } = *self;
-        let attempt = attempts::reserve(app, subject, ID, lane, &visit.client, visit.now).await?;
-        let judged = match codes::count_submission(app, flow).await {
-            Ok(true) => codes::judge(app, purpose, flow, typed, visit.now).await,
-            Ok(false) => {
-                // Nothing is compared any more, so nothing is guessed.
-                attempt.give_back(app).await;
-                let reason = "Too many codes were tried. Start over to get a new one.";
-                return Err(FormErrors::global(Message::reason(reason)).into());
-            }
-            Err(problem) => Err(problem),
-        };
-        match judged {
-            Ok(Judged::Right(row)) => {
+        let attempt = Attempt { purpose, flow, typed, subject, counter: ID, lane, client: &visit.client };
+        let reason = match codes::attempt(app, &attempt, visit.now).await? {
+            Tried::Right(row, attempt) => {
                 let mut upkeep = Batch::new();
                 codes::use_up(app, &row, visit.now, &mut upkeep);
-                Ok(Right { row, upkeep, attempt })
+                return Ok(Right { row, upkeep, attempt: *attempt });
             }
-            Ok(Judged::Wrong) => Err(self.wrong()),
-            Ok(Judged::Used) => {
-                let reason = "This code was used already. Have a new one sent.";
-                Err(FormErrors::global(Message::reason(reason)).into())
-            }
-            Err(problem) => {
-                attempt.give_back(app).await;
-                Err(problem.into())
-            }
-        }
+            Tried::Wrong => return Err(self.wrong()),
+            Tried::Used => "This code was used already. Have a new one sent.",
+            Tried::Over => "Too many codes were tried. Start over to get a new one.",
+        };
+        Err(FormErrors::global(Message::reason(reason)).into())
     }
 
     fn wrong(&self) -> Refusal {

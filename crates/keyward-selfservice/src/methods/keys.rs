@@ -186,7 +186,7 @@ impl SettingsStep for Rename {
             let id = named(&keys, &self.id)?.id.clone();
             let event = Event::done(self.done).detail("key", keyward_model::hex(&id));
             let edit = put(self.kind, &keys.renamed(&id, &self.name), None);
-            Ok(Change { events: vec![event], ..Change::of(only(edit)) }.into())
+            Ok(Change { events: vec![event], ..Change::of(credential_edit(edit)) }.into())
         })
     }
 }
@@ -197,7 +197,7 @@ pub(super) fn put(kind: CredentialType, keys: &Keys, identifiers: Option<Vec<Str
 }
 
 /// An edit that changes one credential and nothing else.
-pub(super) fn only(edit: CredentialEdit) -> IdentityEdit {
+pub(super) fn credential_edit(edit: CredentialEdit) -> IdentityEdit {
     IdentityEdit { credentials: vec![edit], ..IdentityEdit::default() }
 }
 

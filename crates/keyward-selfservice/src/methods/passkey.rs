@@ -17,7 +17,7 @@ use keyward_services::webauthn::{
 use keyward_services::{App, storage_problem};
 use serde_json::{Value, json};
 
-use super::keys::{self, Asked, Rename, Use, brings, only};
+use super::keys::{self, Asked, Rename, Use, brings, credential_edit};
 use super::{
     Applicant, Change, LoginContext, LoginMethod, LoginProposal, Proposal, Refusal, RegistrationContext, RegistrationMethod,
     RegistrationProposal, SettingsContext, SettingsMethod, SettingsStep, Step, identifier_field,
@@ -142,7 +142,7 @@ impl SettingsStep for Register {
             keys.user_handle = pending.handle.into_bytes();
             let event = Event::done(EventKind::PasskeyAdded).detail("key", new.hex_id());
             keys.credentials.push(new);
-            let change = Change::of(only(put(&keys, Some(identifiers))));
+            let change = Change::of(credential_edit(put(&keys, Some(identifiers))));
             Ok(Change { proofs: vec![proof(now)], events: vec![event], ..change }.into())
         })
     }
@@ -171,7 +171,7 @@ impl SettingsStep for Remove {
                 Some(rest) => put(&rest, None),
                 None => CredentialEdit::Drop(CredentialType::Passkey),
             };
-            Ok(Change { events: vec![event], ..Change::of(only(edit)) }.into())
+            Ok(Change { events: vec![event], ..Change::of(credential_edit(edit)) }.into())
         })
     }
 }
@@ -356,7 +356,7 @@ impl RegistrationMethod for Passkey {
                 user_handle: pending.handle.into_bytes(),
                 ..Keys::default()
             };
-            let edit = IdentityEdit { traits: Some(traits), ..only(put(&keys, Some(identifiers))) };
+            let edit = IdentityEdit { traits: Some(traits), ..credential_edit(put(&keys, Some(identifiers))) };
             Ok(Applicant::new(edit, proof(now)).into())
         })
     }

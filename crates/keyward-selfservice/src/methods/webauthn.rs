@@ -16,7 +16,7 @@ use keyward_services::webauthn::{Ceremony, Challenge, Creation, Key, Keys, UserE
 use keyward_services::{App, attempts};
 use serde_json::{Value, json};
 
-use super::keys::{self, Asked, Rename, Use, brings, only};
+use super::keys::{self, Asked, Rename, Use, brings, credential_edit};
 use super::{
     Applicant, Change, LoginContext, LoginMethod, LoginProposal, Next, Proposal, Refusal, RegistrationContext,
     RegistrationMethod, RegistrationProposal, SettingsContext, SettingsMethod, SettingsStep, Step, find_by_identifier,
@@ -137,7 +137,7 @@ impl SettingsStep for Register {
             }
             let event = Event::done(EventKind::WebauthnAdded).detail("key", new.hex_id());
             keys.credentials.push(new);
-            let change = Change::of(only(put(&keys)));
+            let change = Change::of(credential_edit(put(&keys)));
             Ok(Change { proofs: vec![proof(is_passwordless, now)], events: vec![event], ..change }.into())
         })
     }
@@ -364,7 +364,7 @@ impl RegistrationMethod for Webauthn {
             let new = keys::new_key(app, REGISTER, sent, &ceremony(app, &challenge), false, now).await?;
             let new = Key { display_name: keys::name(body, NAME)?, is_passwordless: true, ..new };
             let keys = Keys { credentials: vec![new], user_handle, ..Keys::default() };
-            let edit = IdentityEdit { traits: Some(traits), ..only(put(&keys)) };
+            let edit = IdentityEdit { traits: Some(traits), ..credential_edit(put(&keys)) };
             Ok(Applicant::new(edit, proof(true, now)).into())
         })
     }

@@ -158,6 +158,12 @@ pub(super) async fn replace<K: Mailed>(app: &App, visit: &Visit, over: &Flow<K>,
     }
 }
 
+/// Replaces a flow on which too many codes were tried.
+pub(super) async fn over<K: Mailed>(app: &App, visit: &Visit, flow: &Flow<K>) -> Problem {
+    let reason = "Too many codes were tried here. Enter your address again to get a new one.";
+    replace(app, visit, flow, Message::reason(reason)).await
+}
+
 /// Shows a form again with what is wrong.
 pub(super) async fn refuse<K: Mailed, S>(
     app: &App,

@@ -9,7 +9,7 @@ use keyward_model::{
     Secret, Session, Span, Time, Ui, Via, WaitingFlow, canonical_identifier, is_email_address, wire_json,
 };
 use keyward_services::audit::{Client, Event, EventKind};
-use keyward_services::codes::{self, Judged, Order, Purpose};
+use keyward_services::codes::{self, Attempt, Order, Purpose, Tried};
 use keyward_services::courier::Template;
 use keyward_services::derive::{AddressProof, IdentityEdit, derive};
 use keyward_services::payload::Payload;
@@ -173,6 +173,7 @@ async fn send(
         return Err(malformed().into());
     }
     let address = canonical_identifier(IdentifierKind::Email, typed).ok_or_else(malformed)?;
+    let transient = body.transient_payload(app.config.limits.transient_payload_bytes)?;
     let now = visit.now;
     let identity = app.store.find_identity_by_recovery_address(Via::Email, &address).await.map_err(storage_problem)?;
     let lane = identity.as_ref().map_or(attempts::Lane::Public, |found| visit.lane(found.identity.id));
@@ -189,7 +190,6 @@ async fn send(
         expires_at: now + lifespan,
     };
     let code = codes::issue(app, &order, now, &mut batch);
-    let transient = body.transient_payload(app.config.limits.transient_payload_bytes)?;
     let letter = mailed::Letter {
         via: Via::Email,
         // The stored address and not the typed one: look-alikes never lead a mail astray (AC-70).
@@ -231,23 +231,26 @@ async fn redeem(app: &App, visit: &Visit, flow: &mut Flow<Recovery>, typed: &str
     let address = sent.as_ref().and_then(|code| code.address.as_ref()).map_or("", |(_, address)| address);
     let subject = identity.map_or(attempts::Subject::Unknown(address), attempts::Subject::Identity);
     let lane = identity.map_or(attempts::Lane::Public, |identity| visit.lane(identity));
-    let attempt = attempts::reserve(app, subject, "code", &lane, &visit.client, now).await?;
-    if !codes::count_submission(app, flow.id).await? {
-        // Nothing is compared any more, so nothing is guessed.
-        attempt.give_back(app).await;
-        let reason = "Too many codes were tried here. Enter your address again to get a new one.";
-        return Err(mailed::replace(app, visit, flow, Message::reason(reason)).await.into());
-    }
+    let attempt = Attempt {
+        purpose: Purpose::Recovery,
+        flow: flow.id,
+        typed,
+        subject,
+        counter: "code",
+        lane: &lane,
+        client: &visit.client,
+    };
     let wrong = || Message::plain(4_060_006);
-    let (code, identity) = match codes::judge(app, Purpose::Recovery, flow.id, typed, now).await? {
-        Judged::Right(CodeRow { identity_id: None, .. }) | Judged::Wrong | Judged::Used => {
+    let (code, identity, attempt) = match codes::attempt(app, &attempt, now).await? {
+        Tried::Over => return Err(mailed::over(app, visit, flow).await.into()),
+        Tried::Right(CodeRow { identity_id: None, .. }, _) | Tried::Wrong | Tried::Used => {
             let mut batch = Batch::new();
             let event = Event::refused(EventKind::RecoveryFailed, "code").flow(flow.id).method("code");
             let event = identity.into_iter().fold(event, Event::identity);
             event.write(app, &visit.client, now, &mut batch);
             return Ok(mailed::say(app, visit, flow, wrong(), batch).await?);
         }
-        Judged::Right(code @ CodeRow { identity_id: Some(identity), .. }) => (code, identity),
+        Tried::Right(code @ CodeRow { identity_id: Some(identity), .. }, attempt) => (code, identity, attempt),
     };
     for _ in 0..ATTEMPTS {
         match recover(app, visit, &mut flow.clone(), &code, identity, &attempt).await {
@@ -255,7 +258,13 @@ async fn redeem(app: &App, visit: &Visit, flow: &mut Flow<Recovery>, typed: &str
                 attempt.refund(app);
                 return Ok(Outcome::Done(recovered));
             }
-            Err(Missed::Again) => *flow = mailed::find(app, flow.id).await?,
+            Err(Missed::Again) => match mailed::find(app, flow.id).await {
+                Ok(found) => *flow = found,
+                Err(problem) => {
+                    attempt.give_back(app).await;
+                    return Err(problem.into());
+                }
+            },
             Err(Missed::Used) => return Ok(mailed::say(app, visit, flow, wrong(), Batch::new()).await?),
             Err(Missed::Off) => {
                 attempt.give_back(app).await;
@@ -267,6 +276,7 @@ async fn redeem(app: &App, visit: &Visit, flow: &mut Flow<Recovery>, typed: &str
             }
         }
         if flow.state == EntryState::PassedChallenge {
+            attempt.give_back(app).await;
             return Err(mailed::replace(app, visit, flow, Message::plain(4_060_001)).await.into());
         }
     }

@@ -9,7 +9,7 @@ use keyward_model::{
 };
 use keyward_services::attempts::{self, Lane};
 use keyward_services::audit::{Event, EventKind};
-use keyward_services::codes::{self, Judged, Order, Purpose};
+use keyward_services::codes::{self, Attempt, Judged, Order, Purpose, Tried};
 use keyward_services::courier::Template;
 use keyward_services::derive::{AddressProof, AddressState, IdentityEdit, derive};
 use keyward_services::payload::Payload;
@@ -450,21 +450,46 @@ async fn redeem(app: &App, visit: &Visit, flow: &mut Flow<Verification>, typed: 
     let sent = codes::sent(app, Purpose::Verification, flow.id).await?;
     let address = sent.as_ref().and_then(|code| code.address.as_ref()).map_or("", |(_, address)| address);
     let subject = attempts::Subject::Unknown(address);
-    let attempt = attempts::reserve(app, subject, "verification", &Lane::Public, &visit.client, visit.now).await?;
-    if !codes::count_submission(app, flow.id).await? {
-        attempt.give_back(app).await;
-        let reason = "Too many codes were tried here. Enter your address again to get a new one.";
-        return Err(mailed::replace(app, visit, flow, Message::reason(reason)).await.into());
-    }
-    let (code, identity) = match codes::judge(app, Purpose::Verification, flow.id, typed, visit.now).await? {
-        Judged::Right(code @ CodeRow { identity_id: Some(identity), .. }) => (code, identity),
-        Judged::Right(_) | Judged::Wrong | Judged::Used => return wrong(app, visit, flow).await,
+    let attempt = Attempt {
+        purpose: Purpose::Verification,
+        flow: flow.id,
+        typed,
+        subject,
+        counter: "verification",
+        lane: &Lane::Public,
+        client: &visit.client,
     };
-    let Some((via, value)) = code.address.clone() else { return wrong(app, visit, flow).await };
+    let (code, attempt) = match codes::attempt(app, &attempt, visit.now).await? {
+        Tried::Right(code, attempt) => (code, attempt),
+        Tried::Wrong | Tried::Used => return wrong(app, visit, flow).await,
+        Tried::Over => return Err(mailed::over(app, visit, flow).await.into()),
+    };
+    match confirm(app, visit, flow, &code, &attempt).await {
+        Ok(true) => {
+            attempt.refund(app);
+            Ok(Outcome::Continued(mailed::view(app, visit, flow)))
+        }
+        Ok(false) => wrong(app, visit, flow).await,
+        Err(refusal) => {
+            attempt.give_back(app).await;
+            Err(refusal)
+        }
+    }
+}
+
+/// Writes down what a right code proves; `false` when that is nothing any more.
+async fn confirm(
+    app: &App,
+    visit: &Visit,
+    flow: &mut Flow<Verification>,
+    code: &CodeRow,
+    attempt: &attempts::Reserved,
+) -> Result<bool, Refusal> {
+    let (Some(identity), Some((via, value))) = (code.identity_id, code.address.clone()) else { return Ok(false) };
     for _ in 0..ATTEMPTS {
         let Some(before) = app.store.find_identity(identity).await.map_err(storage_problem)? else { break };
         let mut batch = Batch::new();
-        codes::use_up(app, &code, visit.now, &mut batch);
+        codes::use_up(app, code, visit.now, &mut batch);
         attempt.release(&mut batch);
         if before.identity.verifiable_addresses.iter().any(|known| known.via == via && known.value == value) {
             let proven = AddressProof { via, value: value.clone() };
@@ -489,10 +514,7 @@ async fn redeem(app: &App, visit: &Visit, flow: &mut Flow<Verification>, typed: 
         flow.memory.0.remove(PREFILLED);
         flow_rows::update(app, flow, &mut batch);
         match app.store.commit(batch).await {
-            Ok(()) => {
-                attempt.refund(app);
-                return Ok(Outcome::Continued(mailed::view(app, visit, flow)));
-            }
+            Ok(()) => return Ok(true),
             Err(StoreError::Refused(Guarded::AlreadyUsed)) => break,
             // Somebody else took an address while it waited.
             Err(StoreError::Unique(_)) => return Err(FormErrors::global(Message::plain(4_000_007)).into()),
@@ -505,7 +527,7 @@ async fn redeem(app: &App, visit: &Visit, flow: &mut Flow<Verification>, typed: 
             Err(error) => return Err(storage_problem(error).into()),
         }
     }
-    wrong(app, visit, flow).await
+    Ok(false)
 }
 
 async fn wrong(app: &App, visit: &Visit, flow: &Flow<Verification>) -> Result<VerificationOutcome, Refusal> {

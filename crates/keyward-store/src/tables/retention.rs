@@ -1,4 +1,4 @@
-//! Deleting what is over: expired flows and sessions, unused containers and grants, delivered mail, old errors, attempts and audit events.
+//! Deleting what is over: expired flows and sessions, unused containers and grants, old mail, old errors, attempts and audit events.
 //! The binary calls it in the background and from `cleanup sql`, a bounded number of rows at a time.
 //! Knows when a row is over, not how long it should stay after that.
 
