@@ -146,7 +146,7 @@ async fn measure(database: &'static str, setup: &Setup, options: &Options) -> Re
     for question in Question::ALL {
         let (mut known, mut unknown) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
         for number in 0..samples + WARM_UP {
-            // Everybody is named once, so no attempt waits for another; names and networks are of one length.
+            // Everybody is named once for each question, so no attempt waits for another; names and networks are of one length.
             let mut pair = [Duration::ZERO; 2];
             let order = if number % 2 == 0 { [0, 1] } else { [1, 0] };
             for class in order {

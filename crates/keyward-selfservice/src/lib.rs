@@ -1,4 +1,4 @@
-//! The self-service stories (registration, login, settings, logout) and the methods they are told with.
+//! The self-service stories (registration, login, recovery, verification, settings, logout) and the methods they are told with.
 //! `http` calls the stories with values and turns what they say into answers.
 //! Never sees a request or a response, and names no status code.
 

@@ -37,7 +37,7 @@ const MESSAGES: AttemptLimits =
 pub enum Subject<'a> {
     /// An account.
     Identity(IdentityId),
-    /// A typed identifier that no account has, in canonical form.
+    /// A typed identifier that no account has, or an address whoever has it, in canonical form.
     Unknown(&'a str),
 }
 
@@ -60,7 +60,8 @@ pub struct Reserved {
     network: Option<Admitted>,
 }
 
-/// Counts an attempt with `authenticator` (one of [`AUTHENTICATORS`]) before it is made.
+/// Counts an attempt with `authenticator` (one of [`AUTHENTICATORS`], or what else is counted: codes of a
+/// verification, [`MESSAGE`] and [`NOTICE`]) before it is made.
 ///
 /// # Errors
 /// [`Problem::TooManyAttempts`] while the subject or the client's network has to wait; otherwise when the database does not

@@ -1,4 +1,4 @@
-//! The verbs: hashing, sealing, schema validation, deriving identities, sessions, continuity and audit.
+//! The verbs: hashing, sealing, schema validation, deriving identities, sessions, continuity, mailed codes, the courier and audit.
 //! Stories and the admin API call them with values; each module says what it does not know.
 //! Heavy libraries live here, so that the floors above and below build without them.
 

@@ -6,7 +6,7 @@ use keyward_config::{Hook, MailedFlow, MailedStrategy};
 use keyward_model::{
     Aal, AuthMethod, ContinueWith, EntryState, Flow, FlowId, FlowOrigin, FlowType, Form, FormErrors, Group, IdentifierKind,
     IdentityId, IdentitySnapshot, IdentityState, InputType, MailedExtra, Memory, Message, Node, Owner, Problem, Proof, Recovery,
-    Secret, Session, Span, Time, Ui, Via, WaitingFlow, canonical_identifier, is_email_address, wire_json,
+    Secret, Session, Span, Time, Ui, Via, WaitingFlow, canonical_identifier, wire_json,
 };
 use keyward_services::audit::{Client, Event, EventKind};
 use keyward_services::codes::{self, Attempt, Order, Purpose, Tried};
@@ -169,10 +169,9 @@ async fn send(
     typed: &str,
 ) -> Result<RecoveryOutcome, Refusal> {
     let malformed = || FormErrors::at("email", Message::new(4_000_040, json!({ "value": typed })));
-    if typed.len() > LONGEST_ADDRESS || !is_email_address(typed) {
-        return Err(malformed().into());
-    }
-    let address = canonical_identifier(IdentifierKind::Email, typed).ok_or_else(malformed)?;
+    // Brought to its one spelling before it is judged, as verification and the sign-in do (AC-74).
+    let address = Some(typed).filter(|typed| typed.len() <= LONGEST_ADDRESS);
+    let address = address.and_then(|typed| canonical_identifier(IdentifierKind::Email, typed)).ok_or_else(malformed)?;
     let transient = body.transient_payload(app.config.limits.transient_payload_bytes)?;
     let now = visit.now;
     let identity = app.store.find_identity_by_recovery_address(Via::Email, &address).await.map_err(storage_problem)?;

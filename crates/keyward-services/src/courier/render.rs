@@ -83,7 +83,6 @@ static LAYOUTS: LazyLock<Result<Environment<'static>, Error>> = LazyLock::new(||
     Ok(layouts)
 });
 
-/// The model under the names that operators' snippets know.
 /// The address of a request as the public knows it: path and query are the client's, the host never is.
 fn public_request_url(request_url: &str, public_base: &Url) -> String {
     match Url::parse(request_url) {
@@ -92,6 +91,7 @@ fn public_request_url(request_url: &str, public_base: &Url) -> String {
     }
 }
 
+/// The model under the names that operators' snippets know.
 fn model(mail: &Mail<'_>, domain: &str, request_url: &str) -> Map<String, Value> {
     let sms = mail.via == Via::Sms;
     let mut model = Map::new();

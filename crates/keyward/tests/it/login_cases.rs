@@ -1,6 +1,6 @@
 //! The doors of the login flow: what may be asked for, what a flow shows, and what a submit answers.
 //! Each test names the acceptance cases that it proves; the ones about configuration stand in `config_cases`.
-//! Second factors are put into the database, because nothing on the wire makes one yet.
+//! Second factors are put into the database, which is quicker than enrolling them and is not what is tested here.
 
 use keyward_model::{
     Aal, AuthMethod, Credential, CredentialType, Proof, Random, SessionId, Span, Time, count_factors, session_aal,

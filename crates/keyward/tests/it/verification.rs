@@ -31,6 +31,28 @@ async fn address(t: &Trial, ada: &Actor) -> Value {
     t.admin().identity(ada.id().await).await["verifiable_addresses"][0].take()
 }
 
+// cases: R-35
+#[flow_test(config = enabled())]
+async fn an_address_is_on_its_way_once_a_code_is(t: Trial) {
+    let made = t.admin().create_person(EMAIL).await;
+    let id = made["id"].as_str().unwrap();
+    let status = async || t.admin().identity(id).await["verifiable_addresses"][0]["status"].take();
+    assert_eq!(status().await, "pending");
+    ask(&t.person(), EMAIL).await;
+    assert_eq!(status().await, "sent");
+}
+
+// cases: AC-74
+#[flow_test(config = enabled())]
+async fn other_spellings_of_an_address_are_the_address(t: Trial) {
+    t.admin().create_person(EMAIL).await;
+    let spellings = ["ADA@EXAMPLE.ORG", "  ada@example.org\t", "ada@ex\u{ff41}mple.org", "\u{200b}ada@example.org"];
+    for typed in spellings {
+        ask(&t.person(), typed).await;
+    }
+    assert_eq!(mails_to(&t, EMAIL).await.len(), spellings.len());
+}
+
 // cases
 #[flow_test(config = enabled())]
 async fn a_code_confirms_an_address(t: Trial) {
@@ -76,6 +98,9 @@ async fn it_ends_where_the_operator_or_the_person_wants(t: Trial) {
     let refused = t.person().start("verification", "return_to=https%3A%2F%2Fevil.example").await;
     if t.client != ClientKind::Browser {
         assert_eq!((refused.status, refused.error_id().as_str()), (400, "self_service_flow_return_to_forbidden"));
+    } else {
+        assert_eq!(refused.status, 303);
+        assert!(refused.location().starts_with("http://127.0.0.1:4455/error?id="), "{refused:?}");
     }
 }
 
@@ -121,7 +146,6 @@ async fn the_link_of_the_mail_fills_the_field_and_confirms_nothing(t: Trial) {
     assert_eq!(passed.state(), "passed_challenge");
 }
 
-// cases: AC-43
 #[flow_test(config = enabled())]
 async fn links_are_not_there_to_try_codes(t: Trial) {
     t.signed_up(EMAIL).await;
@@ -142,7 +166,6 @@ async fn links_are_not_there_to_try_codes(t: Trial) {
     assert_eq!(form.messages(), [4_070_006]);
 }
 
-// cases: AC-34
 #[flow_test(config = enabled())]
 async fn nobody_else_touches_a_flow(t: Trial) {
     if t.client == ClientKind::Api {
