@@ -147,6 +147,13 @@ impl Reserved {
     }
 }
 
+/// Gives several back, as [`Reserved::give_back`] does one.
+pub async fn give_back_all(app: &App, all: Vec<Reserved>) {
+    for reserved in all {
+        reserved.give_back(app).await;
+    }
+}
+
 /// Forgets the messages that went to an address: the person there has read them.
 pub(crate) fn forget_messages(app: &App, address: &str, batch: &mut Batch) {
     for counted in [MESSAGE, NOTICE] {

@@ -7,7 +7,7 @@ mod registration;
 
 use keyward_model::{FlowId, FormErrors, Group, IdentityId, InputType, Message, Node, Problem, Secret};
 use keyward_services::codes::{self, Attempt, Order, Purpose, Tried};
-use keyward_services::courier::{self, Mail, MailError, Template};
+use keyward_services::courier::{self, Mail, Template};
 use keyward_services::mailboxes::Mailbox;
 use keyward_services::payload::Payload;
 use keyward_services::session::serve_identity;
@@ -15,7 +15,7 @@ use keyward_services::{App, attempts};
 use keyward_store::{Batch, CodeRow};
 use serde_json::{Map, Value};
 
-use super::Refusal;
+use super::{Queued, Refusal};
 use crate::visit::Visit;
 
 /// The method.
@@ -51,22 +51,33 @@ impl Waiting<'_> {
         receiver: &Receiver<'_>,
         request_url: &str,
         transient_payload: Option<&Map<String, Value>>,
-    ) -> Result<Batch, Refusal> {
-        let Self { app, visit, purpose, flow } = *self;
+    ) -> Result<Queued, Refusal> {
+        let Self { app, visit, .. } = *self;
         let lane = receiver.identity.map_or(attempts::Lane::Public, |(identity, _)| visit.lane(identity));
         let mut counted = Vec::new();
-        for one in receiver.mailboxes {
-            match codes::admit_message(app, &one.address, &lane, &visit.client, visit.now).await {
-                Ok(reserved) => counted.push(reserved),
-                Err(problem) => {
-                    // None is sent, so none counts.
-                    for reserved in counted {
-                        reserved.give_back(app).await;
-                    }
-                    return Err(problem.into());
-                }
+        let written = async {
+            for one in receiver.mailboxes {
+                counted.push(codes::admit_message(app, &one.address, &lane, &visit.client, visit.now).await?);
+            }
+            self.write(receiver, request_url, transient_payload)
+        };
+        match written.await {
+            Ok(batch) => Ok(Queued { batch, counted }),
+            Err(problem) => {
+                // None is sent, so none counts.
+                attempts::give_back_all(app, counted).await;
+                Err(problem.into())
             }
         }
+    }
+
+    fn write(
+        &self,
+        receiver: &Receiver<'_>,
+        request_url: &str,
+        transient_payload: Option<&Map<String, Value>>,
+    ) -> Result<Batch, Problem> {
+        let Self { app, visit, purpose, flow } = *self;
         let mut batch = Batch::new();
         codes::forget(purpose, flow, &mut batch);
         let lifespan = codes::lifespan(app);
@@ -94,8 +105,7 @@ impl Waiting<'_> {
                 let _ = courier::enqueue(app, &mail, visit.now, &mut Batch::new());
                 continue;
             }
-            courier::enqueue(app, &mail, visit.now, &mut batch)
-                .map_err(|error: MailError| Refusal::from(Problem::from(error)))?;
+            courier::enqueue(app, &mail, visit.now, &mut batch)?;
         }
         Ok(batch)
     }

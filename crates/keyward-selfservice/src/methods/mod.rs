@@ -21,6 +21,7 @@ use keyward_model::{
     AuthMethod, CredentialType, Flow, FormErrors, Group, IdentitySnapshot, InputType, Login, Memory, Message, Node, Operation,
     Problem, Registration, Secret, Settings,
 };
+use keyward_services::attempts::Reserved;
 use keyward_services::audit::Event;
 use keyward_services::derive::IdentityEdit;
 use keyward_services::payload::Payload;
@@ -216,7 +217,7 @@ pub enum LoginProposal {
     /// The submit brought nothing yet: the page has to ask.
     Ask,
     /// A message is on its way, and the flow waits for what it says.
-    Sent(Sent),
+    Sent(Box<Sent>),
 }
 
 /// A message that is sent when the flow is stored; its method's nodes are all that the flow shows from then on.
@@ -226,8 +227,17 @@ pub struct Sent {
     pub memory: Value,
     /// What the page says.
     pub message: Message,
-    /// The codes and the messages, to be written with the flow.
+    /// What is written with the flow.
+    pub queued: Queued,
+}
+
+/// Codes and messages that wait for the commit of their flow.
+#[derive(Debug, Default)]
+pub struct Queued {
+    /// The codes and the messages.
     pub batch: keyward_store::Batch,
+    /// How the messages were counted; given back when the commit comes to nothing.
+    pub counted: Vec<Reserved>,
 }
 
 /// The next step of a sign-in.
@@ -247,7 +257,7 @@ impl From<Proven> for LoginProposal {
 
 impl From<Sent> for LoginProposal {
     fn from(sent: Sent) -> Self {
-        Self::Sent(sent)
+        Self::Sent(Box::new(sent))
     }
 }
 
@@ -323,7 +333,7 @@ pub enum RegistrationProposal {
     /// Make this account.
     Create(Box<Applicant>),
     /// A message is on its way, and the flow waits for what it says.
-    Sent(Sent),
+    Sent(Box<Sent>),
 }
 
 impl From<Applicant> for RegistrationProposal {

@@ -11,7 +11,7 @@ use keyward_services::audit::{Event, EventKind};
 use keyward_services::payload::Payload;
 use keyward_services::session::{self, find_active_by_id, session_json};
 use keyward_services::tokens::SessionToken;
-use keyward_services::{App, flow_rows, mailboxes, storage_problem};
+use keyward_services::{App, attempts, flow_rows, mailboxes, storage_problem};
 use keyward_store::{Batch, GrantRow, Refusal as Guarded, StoreError};
 use serde_json::{Map, Value};
 
@@ -26,7 +26,7 @@ use super::{
     FORM_ATTEMPTS, new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, sessions, store_form, ui,
 };
 use crate::gate;
-use crate::methods::{LOGIN, LoginContext, LoginMethod, LoginProposal, Next, Proven, Refusal, Sent};
+use crate::methods::{LOGIN, LoginContext, LoginMethod, LoginProposal, Next, Proven, Queued, Refusal, Sent};
 use crate::outcome::{IssuedSession, LoginOutcome, Outcome, SignedIn};
 use crate::view::LoginView;
 use crate::visit::{Submitted, Visit};
@@ -63,12 +63,15 @@ pub async fn create(app: &App, visit: &mut Visit, flow_type: FlowType, request_u
     }
     let sent = match &identity {
         Some(identity) => open(app, visit, &mut flow, identity).await?,
-        None => Batch::new(),
+        None => Queued::default(),
     };
     let mut batch = Batch::new();
     flow_rows::insert(app, &flow, &mut batch);
-    batch.append(sent);
-    app.store.commit(batch).await.map_err(storage_problem)?;
+    batch.append(sent.batch);
+    if let Err(error) = app.store.commit(batch).await {
+        attempts::give_back_all(app, sent.counted).await;
+        return Err(storage_problem(error));
+    }
     Ok(Outcome::Created(view(app, visit, &flow)))
 }
 
@@ -179,7 +182,7 @@ async fn prove(
         let proven = match method.prove(&LoginContext { app, visit: &visit, flow }, body).await? {
             LoginProposal::Proven(proven) => *proven,
             LoginProposal::Next(next) => return Ok(Reached::Next(next)),
-            LoginProposal::Sent(sent) => return Ok(Reached::Sent(sent)),
+            LoginProposal::Sent(sent) => return Ok(Reached::Sent(*sent)),
             LoginProposal::Ask => return Ok(Reached::Nothing),
         };
         flow.extra.active = Some(method.id().to_owned());
@@ -330,7 +333,13 @@ async fn sign_in(
         true => verification_after::begin(app, visit, &cause, &identity, Which::Unverified).await?,
         false => Vec::new(),
     };
-    let identity = verification_after::write_for(app, &begun, identity, now, &mut batch)?;
+    let identity = match verification_after::write_for(app, &begun, identity, now, &mut batch) {
+        Ok(identity) => identity,
+        Err(refusal) => {
+            verification_after::give_back(app, begun).await;
+            return Err(refusal);
+        }
+    };
     attempt.release(&mut batch);
     flow.state = EntryState::PassedChallenge;
     flow.form.clear();

@@ -13,7 +13,7 @@ use keyward_services::payload::Payload;
 use keyward_services::schema::IdentitySchema;
 use keyward_services::session::{self, serve_identity, session_json};
 use keyward_services::tokens::SessionToken;
-use keyward_services::{App, flow_rows, storage_problem};
+use keyward_services::{App, attempts, flow_rows, storage_problem};
 use keyward_store::{Batch, Refusal as Guarded, StoreError, UniqueConflict};
 use serde_json::{Value, json};
 
@@ -21,8 +21,8 @@ use super::verification_after::{self, Cause, Which};
 use super::{login, new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, store_form, ui};
 use crate::gate;
 use crate::methods::{
-    Applicant, REGISTERED_ALREADY, REGISTRATION, Refusal, RegistrationContext, RegistrationMethod, RegistrationProposal, Sent,
-    TRAITS, echo_traits,
+    Applicant, Queued, REGISTERED_ALREADY, REGISTRATION, Refusal, RegistrationContext, RegistrationMethod, RegistrationProposal,
+    Sent, TRAITS, echo_traits,
 };
 use crate::outcome::{IssuedSession, Outcome, Registered, RegistrationOutcome};
 use crate::view::RegistrationView;
@@ -165,7 +165,7 @@ async fn apply(
         Err(_) => return Err(FormErrors::global(Message::reason("The address to return to is not allowed.")).into()),
     };
     match method.apply(&RegistrationContext { app, visit, flow, schema }, body, traits).await? {
-        RegistrationProposal::Sent(sent) => wait(app, visit, flow, method, sent).await.map(|()| Reached::Waiting),
+        RegistrationProposal::Sent(sent) => wait(app, visit, flow, method, *sent).await.map(|()| Reached::Waiting),
         RegistrationProposal::Create(applicant) => {
             let attempt = applicant.attempt.clone();
             let ending = Ending { transient_payload: transient.as_ref(), location };
@@ -199,8 +199,13 @@ async fn wait(
     flow.extra.active = Some(method.id().to_owned());
     let mut batch = Batch::new();
     flow_rows::update(app, flow, &mut batch);
-    batch.append(sent.batch);
-    match app.store.commit(batch).await {
+    let Queued { batch: codes, counted } = sent.queued;
+    batch.append(codes);
+    let committed = app.store.commit(batch).await;
+    if committed.is_err() {
+        attempts::give_back_all(app, counted).await;
+    }
+    match committed {
         Ok(()) => Ok(()),
         // Another submit of this flow was faster.
         Err(StoreError::Refused(Guarded::VersionConflict)) => {

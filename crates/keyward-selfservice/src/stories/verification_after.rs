@@ -8,7 +8,7 @@ use keyward_model::{
     AddressStatus, ContinueWith, EntryState, Flow, FlowId, FlowType, IdentityId, IdentitySnapshot, Problem, SessionId, Time,
     VerifiableAddress, Verification, Via, WaitingFlow,
 };
-use keyward_services::attempts::Reserved;
+use keyward_services::attempts::{self, Reserved};
 use keyward_services::derive::{Derived, IdentityEdit, derive};
 use keyward_services::{App, codes, flow_rows, storage_problem};
 use keyward_store::{Batch, Refusal as Guarded, StoreError};
@@ -259,7 +259,10 @@ pub(super) async fn send_now(
         let Some(found) = app.store.find_identity(identity).await.map_err(storage_problem)? else { return Ok(None) };
         let mut begun = begin(app, visit, cause, &found, Which::Unverified).await?;
         let mut batch = Batch::new();
-        write_for(app, &begun, found, visit.now, &mut batch)?;
+        if let Err(refusal) = write_for(app, &begun, found, visit.now, &mut batch) {
+            give_back(app, begun).await;
+            return Err(refusal);
+        }
         match app.store.commit(batch).await {
             Ok(()) => return Ok((!begun.is_empty()).then(|| begun.swap_remove(0))),
             Err(error) => {
@@ -275,9 +278,7 @@ pub(super) async fn send_now(
 
 /// The commit came to nothing, so no message was sent.
 pub(super) async fn give_back(app: &App, begun: Vec<Begun>) {
-    for counted in begun.into_iter().filter_map(|begun| begun.counted) {
-        counted.give_back(app).await;
-    }
+    attempts::give_back_all(app, begun.into_iter().filter_map(|begun| begun.counted).collect()).await;
 }
 
 #[cfg(test)]

@@ -38,8 +38,8 @@ pub(crate) async fn identity_id(t: &Trial, email: &str) -> IdentityId {
 /// A code was sent: programs get the flow with 400, browsers go back to their page with 303.
 #[track_caller]
 pub(crate) fn sent(submitted: Submitted) -> Flow {
-    let expected: &[u16] = if matches!(submitted.reply.status, 303) { &[303] } else { &[400] };
-    assert!(expected.contains(&submitted.reply.status), "{:?}", submitted.reply);
+    // Which one it is for whom stands in the golden table of answers.
+    assert!(matches!(submitted.reply.status, 303 | 400), "{:?}", submitted.reply);
     let form = submitted.form();
     assert_eq!(form.state(), "sent_email", "{:?}", form.all_messages());
     form
@@ -312,9 +312,9 @@ async fn of_a_hundred_equal_sign_ins_one_counts(t: Trial) {
     assert_eq!(live(&t).await, before + 1);
 }
 
-/// Asking twice at the same moment leaves one code that counts.
+/// Asking several times at the same moment leaves one code that counts.
 #[database_test(config = passwordless())]
-async fn of_several_requests_the_last_code_counts(t: Trial) {
+async fn of_several_requests_one_code_counts(t: Trial) {
     t.signed_up(EMAIL).await;
     let phone = Arc::new(t.person());
     let flow = phone.init("login", "").await;

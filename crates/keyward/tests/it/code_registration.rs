@@ -68,6 +68,30 @@ async fn a_mailed_code_makes_the_account_with_its_address_verified(t: Trial) {
     assert_eq!(stored.factors().password, 0);
 }
 
+/// Of several submits of one flow at the same moment some send nothing; those use up none of the address's messages.
+#[database_test(config = passwordless())]
+async fn only_messages_that_are_sent_count(t: Trial) {
+    let ada = Arc::new(t.person());
+    let fields = json!({ "method": "code", "traits": traits() });
+    let flow = ada.init("registration", "").await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (ada, flow, fields) = (Arc::clone(&ada), flow.clone(), fields.clone());
+        tasks.spawn(async move { ada.submit(&flow, fields).await });
+    }
+    while let Some(submitted) = tasks.join_next().await {
+        submitted.unwrap().form();
+    }
+    for number in codes_to(&t, EMAIL).await.len()..5 {
+        let flow = ada.init("registration", "").await;
+        let form = ada.submit(&flow, fields.clone()).await.form();
+        assert_eq!(form.state(), "sent_email", "message {number}");
+    }
+    let flow = ada.init("registration", "").await;
+    ada.submit(&flow, fields).await.problem(429);
+    assert_eq!(codes_to(&t, EMAIL).await.len(), 5);
+}
+
 #[flow_test(config = passwordless())]
 async fn a_new_code_ends_the_one_before_and_too_many_tries_end_the_flow(t: Trial) {
     t.reconfigure(&json!({ "security": { "attempts": { "enabled": false } } }));

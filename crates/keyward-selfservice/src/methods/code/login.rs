@@ -341,7 +341,7 @@ async fn send(
         is_decoy: identity.is_none(),
     };
     let waiting = Waiting { app, visit, purpose: Purpose::Login, flow: flow.id };
-    let batch = waiting.send(&receiver, &flow.request_url, transient.as_ref()).await?;
+    let queued = waiting.send(&receiver, &flow.request_url, transient.as_ref()).await?;
     let message = if flow.extra.refresh || flow.extra.requested_aal == Aal::Aal2 {
         let addresses: Vec<_> = mailboxes.iter().map(|one| one.address.as_str()).collect();
         Message::new(1_010_025, json!({ "address": addresses.join(", ") }))
@@ -350,7 +350,7 @@ async fn send(
     };
     let sent = SentTo { identifier, identity: json.map(|(id, _)| id), mailboxes };
     let memory = Kept { sent: Some(sent), ..kept }.to_memory();
-    Ok(Sent { memory, message, batch })
+    Ok(Sent { memory, message, queued })
 }
 
 /// The second submit: compares what was typed.
@@ -366,18 +366,33 @@ async fn judge(context: &LoginContext<'_>, sent: &SentTo, typed: &str) -> Result
     };
     let waiting = Waiting { app, visit, purpose: Purpose::Login, flow: flow.id };
     let Right { row, mut upkeep, attempt } = waiting.judge(typed, subject, &lane).await?;
+    match owner(context, &waiting, &row).await {
+        Ok((identity, used)) => {
+            let identity = verify(app, visit.now, identity, &used, &mut upkeep);
+            let proof = AuthMethod::mailed(Proof::Code, flow.extra.requested_aal, visit.now, used.via, &used.address);
+            Ok(Proven { identity, proof, upkeep, attempt })
+        }
+        Err(refusal) => {
+            // It was right, in vain.
+            attempt.give_back(app).await;
+            Err(refusal)
+        }
+    }
+}
+
+/// Whose a right code is, and where it went; refused where the address is not theirs any more.
+async fn owner(context: &LoginContext<'_>, waiting: &Waiting<'_>, row: &CodeRow) -> Result<(IdentitySnapshot, Mailbox), Refusal> {
+    let LoginContext { app, flow, .. } = *context;
     let identity = match row.identity_id {
         Some(id) => app.store.find_identity(id).await.map_err(storage_problem)?,
         None => None,
     };
-    let (Some(identity), Some(used)) = (identity, used(&row)) else { return Err(waiting.wrong()) };
+    let (Some(identity), Some(used)) = (identity, used(row)) else { return Err(waiting.wrong()) };
     if !allowed(context, &identity).contains(&used) {
         // The address was taken away meanwhile, or opened this session.
         return Err(if flow.extra.requested_aal == Aal::Aal2 { foreign() } else { waiting.wrong() });
     }
-    let identity = verify(app, visit.now, identity, &used, &mut upkeep);
-    let proof = AuthMethod::mailed(Proof::Code, flow.extra.requested_aal, visit.now, used.via, &used.address);
-    Ok(Proven { identity, proof, upkeep, attempt })
+    Ok((identity, used))
 }
 
 fn foreign() -> Refusal {

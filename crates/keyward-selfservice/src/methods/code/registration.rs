@@ -62,14 +62,16 @@ impl RegistrationMethod for Code {
         Box::pin(async move {
             let Some(kept) = Kept::of(context.flow) else {
                 let mailboxes = mailboxes(context, &traits)?;
-                return send(context, Kept { traits, mailboxes }, body).await.map(RegistrationProposal::Sent);
+                return send(context, Kept { traits, mailboxes }, body)
+                    .await
+                    .map(|sent| RegistrationProposal::Sent(Box::new(sent)));
             };
             let same = |traits: &Value| filled_in(context.schema.normalise(traits.clone()));
             if same(&traits) != same(&kept.traits) {
                 return Err(FormErrors::global(Message::plain(4_000_036)).into());
             }
             if asks_again(body) {
-                return send(context, kept, body).await.map(RegistrationProposal::Sent);
+                return send(context, kept, body).await.map(|sent| RegistrationProposal::Sent(Box::new(sent)));
             }
             let typed = typed_code(body)?;
             create(context, kept, &typed).await.map(RegistrationProposal::from)
@@ -95,9 +97,9 @@ async fn send(context: &RegistrationContext<'_>, kept: Kept, body: &Payload) -> 
     let RegistrationContext { app, flow, .. } = *context;
     let transient = body.transient_payload(app.config.limits.transient_payload_bytes)?;
     let receiver = Receiver { mailboxes: &kept.mailboxes, identity: None, traits: Some(&kept.traits), is_decoy: false };
-    let batch = waiting(context).send(&receiver, &flow.request_url, transient.as_ref()).await?;
+    let queued = waiting(context).send(&receiver, &flow.request_url, transient.as_ref()).await?;
     let memory = serde_json::to_value(&kept).unwrap_or_default();
-    Ok(Sent { memory, message: Message::plain(1_040_005), batch })
+    Ok(Sent { memory, message: Message::plain(1_040_005), queued })
 }
 
 async fn create(context: &RegistrationContext<'_>, kept: Kept, typed: &str) -> Result<Applicant, Refusal> {

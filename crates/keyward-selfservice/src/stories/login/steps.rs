@@ -3,11 +3,11 @@
 //! Makes no session.
 
 use keyward_model::{EntryState, Flow, FormErrors, IdentitySnapshot, Login, Message, Problem, Time};
-use keyward_services::{App, flow_rows, storage_problem};
+use keyward_services::{App, attempts, flow_rows, storage_problem};
 use keyward_store::{Batch, Refusal as Guarded, StoreError};
 
 use super::{finish, refuse, view};
-use crate::methods::{LOGIN, LoginContext, LoginMethod, Next, Sent};
+use crate::methods::{LOGIN, LoginContext, LoginMethod, Next, Queued, Sent};
 use crate::outcome::{LoginOutcome, Outcome};
 use crate::visit::Visit;
 
@@ -20,7 +20,7 @@ pub(super) async fn open(
     visit: &Visit,
     flow: &mut Flow<Login>,
     identity: &IdentitySnapshot,
-) -> Result<Batch, Problem> {
+) -> Result<Queued, Problem> {
     for method in LOGIN.iter().copied().filter(|method| method.enabled(&app.config)) {
         match method.open(&LoginContext { app, visit, flow }, identity).await {
             Ok(None) => {}
@@ -32,18 +32,18 @@ pub(super) async fn open(
             Err(problem) => return Err(problem),
         }
     }
-    Ok(Batch::new())
+    Ok(Queued::default())
 }
 
 /// Turns a flow into one that waits for what a message says; gives what is to be written with it.
-fn await_answer(flow: &mut Flow<Login>, method: &dyn LoginMethod, sent: Sent, now: Time) -> Batch {
+fn await_answer(flow: &mut Flow<Login>, method: &dyn LoginMethod, sent: Sent, now: Time) -> Queued {
     flow.memory.0.insert(method.id().to_owned(), sent.memory);
     flow.memory.0.insert(DUE.to_owned(), method.id().into());
     flow.form.say(sent.message);
     flow.state = EntryState::SentEmail;
     flow.extra.active = Some(method.id().to_owned());
     flow.extra.updated_at = now;
-    sent.batch
+    sent.queued
 }
 
 /// Sends a message, and from now on shows only where its answer goes.
@@ -54,8 +54,12 @@ pub(super) async fn wait(
     method: &dyn LoginMethod,
     sent: Sent,
 ) -> Result<LoginOutcome, Problem> {
-    let batch = await_answer(&mut flow, method, sent, visit.now);
-    match finish(app, &mut flow, batch).await {
+    let Queued { batch, counted } = await_answer(&mut flow, method, sent, visit.now);
+    let finished = finish(app, &mut flow, batch).await;
+    if finished.is_err() {
+        attempts::give_back_all(app, counted).await;
+    }
+    match finished {
         Ok(()) => Ok(Outcome::Mailed(view(app, visit, &flow))),
         // Somebody signed in with this flow meanwhile.
         Err(StoreError::Refused(Guarded::VersionConflict | Guarded::AlreadyUsed)) => {
