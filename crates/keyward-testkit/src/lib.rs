@@ -37,6 +37,7 @@ mod flow;
 mod jar;
 mod mail_server;
 mod manual;
+mod openid_provider;
 mod sink;
 mod trial;
 
@@ -50,6 +51,9 @@ pub use jar::SetCookie;
 pub use keyward_testkit_macros::{database_test, flow_test};
 pub use mail_server::{MailReply, MailRules, MailServer, MailTls, ReceivedMail};
 pub use manual::{ManualClock, START, SeededRandom};
+pub use openid_provider::{
+    CallbackUrl, Claims, Endpoint, IdTokenFault, Misbehaviour, OpenIdProvider, Parameters, Signing, TokenRequest,
+};
 pub use serde_json::Value;
 pub use sink::{Received, Sink};
 pub use trial::{Case, ClientKind, Mailed, Trial, run};

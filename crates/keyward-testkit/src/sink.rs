@@ -72,13 +72,24 @@ async fn serve(
     kept: &Mutex<Vec<Received>>,
     answer: &(impl Fn(&Received) -> (u16, String) + Sync),
 ) -> std::io::Result<()> {
+    let Some(request) = read_request(&mut stream).await? else { return Ok(()) };
+    let (status, body) = answer(&request);
+    kept.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    let length = body.len();
+    let reply = format!("HTTP/1.1 {status} Answer\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+    stream.write_all(reply.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+/// Reads one request with its body; `None` when the client says nothing.
+pub(crate) async fn read_request(stream: &mut TcpStream) -> std::io::Result<Option<Received>> {
     let mut bytes = Vec::new();
     let head = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             break end;
         }
         if stream.read_buf(&mut bytes).await? == 0 {
-            return Ok(());
+            return Ok(None);
         }
     };
     let text = String::from_utf8_lossy(&bytes[..head]).into_owned();
@@ -92,11 +103,5 @@ async fn serve(
     let mut request = Received { method, path, headers, body: bytes.split_off(head + 4) };
     let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     while request.body.len() < length && stream.read_buf(&mut request.body).await? > 0 {}
-
-    let (status, body) = answer(&request);
-    kept.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-    let length = body.len();
-    let reply = format!("HTTP/1.1 {status} Answer\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
-    stream.write_all(reply.as_bytes()).await?;
-    stream.shutdown().await
+    Ok(Some(request))
 }

@@ -23,6 +23,7 @@ use crate::admin::Admin;
 use crate::config::{self, Place};
 use crate::database::{Database, DatabaseKind};
 use crate::manual::{ManualClock, SeededRandom};
+use crate::openid_provider::OpenIdProvider;
 use crate::sink::{Received, Sink};
 
 /// How a client speaks to the server.
@@ -287,6 +288,13 @@ impl Trial {
     /// [`Trial::reconfigure`].
     pub async fn sink(&self, answer: impl Fn(&Received) -> (u16, String) + Send + Sync + 'static) -> Sink {
         Sink::start(answer).await
+    }
+
+    /// An OpenID provider with the clock of this trial, which nobody is signed in at yet. Lay [`OpenIdProvider::methods`] over
+    /// the configuration with [`Trial::reconfigure`].
+    pub async fn openid_provider(&self) -> Arc<OpenIdProvider> {
+        let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&self.world.clock);
+        OpenIdProvider::start(clock, &self.public()).await
     }
 
     /// An identity with credentials and version, as stored.
