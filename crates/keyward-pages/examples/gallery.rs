@@ -146,6 +146,7 @@ fn pages(lang: Lang) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
     let key_login = saying(key_login, message(1_010_012));
     let key_only = plain(&with_key, &["default", "webauthn"]);
     let mut all_pages = mailed(&ctx, &outside)?;
+    all_pages.extend(social(&ctx, &outside)?);
     all_pages.extend([
         ("settings-keys", keyward_pages::settings(&keys, &ctx)?),
         ("settings-no-keys", keyward_pages::settings(&no_keys, &ctx)?),
@@ -252,6 +253,28 @@ fn mailed(ctx: &PageContext, outside: &PageContext) -> Result<Vec<(&'static str,
         ("mailbox-phone", keyward_pages::mailbox(&Mailbox { open: Some("3"), ..mailbox }, outside)?),
         ("mailbox-long", keyward_pages::mailbox(&Mailbox { open: Some("2"), ..mailbox }, outside)?),
         ("mailbox-empty", keyward_pages::mailbox(&Mailbox { letters: &[], ..mailbox }, outside)?),
+    ])
+}
+
+/// Signing in with an account elsewhere, and connecting one.
+fn social(ctx: &PageContext, outside: &PageContext) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
+    let flows: Value = serde_json::from_str(include_str!("../fixtures/social.json"))?;
+    let login = |name: &str| keyward_pages::login(&flows[name], outside);
+    let registration = |name: &str| keyward_pages::registration(&flows[name], outside);
+    let settings = |name: &str| keyward_pages::settings(&flows[name], ctx);
+    let mut wrong = flows["login-connect"].clone();
+    wrong["ui"]["messages"] = json!([Message::plain(4_000_006).in_language(ctx.lang)]);
+    Ok(vec![
+        ("social-login-many", login("login-many")?),
+        ("social-login-only", login("login-only")?),
+        ("social-login-connect", login("login-connect")?),
+        ("social-login-connect-wrong", keyward_pages::login(&wrong, outside)?),
+        ("social-login-confirm", keyward_pages::login(&flows["login-confirm"], ctx)?),
+        ("social-registration-many", registration("registration-many")?),
+        ("social-registration-complete", registration("registration-complete")?),
+        ("social-settings-connected", settings("settings-connected")?),
+        ("social-settings-refused", settings("settings-refused")?),
+        ("social-settings-organization", settings("settings-organization")?),
     ])
 }
 

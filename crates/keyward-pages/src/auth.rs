@@ -13,7 +13,7 @@ use crate::labels::Purpose;
 use crate::messages::{Link, MessageBox};
 use crate::render::{self, Frame, brand};
 use crate::second_step::{self, Way};
-use crate::{code_step, safe, texts};
+use crate::{code_step, safe, social, texts};
 
 /// Our order of the groups; unknown ones come last.
 const ORDER: [&str; 11] =
@@ -23,7 +23,7 @@ const ORDER: [&str; 11] =
 struct Auth {
     title: String,
     messages: Vec<MessageBox>,
-    /// Where the code was sent that is asked for, if no message says it.
+    /// Where the code was sent that is asked for, if no message says it; or why more is asked for.
     text: Option<String>,
     /// Whose account it is, when the flow tells.
     who: Option<String>,
@@ -51,8 +51,10 @@ struct Aside {
 /// [`PageError::Malformed`] without a usable `ui.action`.
 pub fn login(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
     let flow = Flow::read(flow)?;
+    let connects = social::connects(&flow);
     let (purpose, title) = match (flow.refresh, flow.second_factor) {
         (true, _) => (Purpose::Confirm, "refresh_title"),
+        (false, _) if connects => (Purpose::Connect, "connect_title"),
         (false, true) => (Purpose::SignIn, ""),
         (false, false) => (Purpose::SignIn, "login_title"),
     };
@@ -60,6 +62,8 @@ pub fn login(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
         link(ctx, "", "refresh_cancel", Some(&ctx.settings_url))
     } else if flow.second_factor {
         None
+    } else if connects {
+        link(ctx, "", "connect_cancel", Some(&flow.carry(&ctx.login_url)))
     } else {
         link(ctx, "new_here", "new_here_link", ctx.registration_url.as_deref().map(|url| flow.carry(url)).as_deref())
     };
@@ -73,7 +77,8 @@ pub fn login(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
 pub fn registration(flow: &Value, ctx: &PageContext) -> Result<String, PageError> {
     let flow = Flow::read(flow)?;
     let aside = link(ctx, "have_account", "have_account_link", Some(&flow.carry(&ctx.login_url)));
-    page(ctx, &flow, Purpose::SignUp, "registration_title", aside)
+    let title = if flow.nodes.iter().any(social::completes) { "complete_title" } else { "registration_title" };
+    page(ctx, &flow, Purpose::SignUp, title, aside)
 }
 
 fn page(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, title: &str, aside: Option<Aside>) -> Result<String, PageError> {
@@ -98,6 +103,9 @@ fn page(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, title: &str, aside
     silent.retain(|form| form.has_own_values);
     let waits = code_step::waits(flow);
     let mut told = code_step::settle(ctx, flow, purpose, &mut forms, &mut messages);
+    if told.is_none() && flow.nodes.iter().any(social::completes) {
+        told = Some(texts::fill(ctx.lang, "complete_text", &[]));
+    }
     let mut ways = Vec::new();
     if flow.second_factor {
         ways = second_step::ways(ctx.lang, flow, told.take(), &mut forms, &mut messages);
@@ -186,6 +194,8 @@ fn build(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, is_stray: &dyn Fn
     let hosts = flow.nodes.iter().any(|node| shared(&node));
     let host = if !hosts {
         None
+    } else if let Some(group) = groups.iter().copied().find(|group| has(group, &social::completes)) {
+        Some(group)
     } else if groups.contains(&"password") {
         Some("password")
     } else {
@@ -210,7 +220,7 @@ fn build(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, is_stray: &dyn Fn
         // Whatever the order of the nodes, Enter presses the button of the host.
         form.submits.sort_by_key(|button| (button.name != "method", button.value.as_deref() != host));
         for (at, button) in form.submits.iter_mut().enumerate() {
-            button.main = at == 0 && button.name == "method";
+            button.main = at == 0 && (button.completes || button.name == "method");
             button.unchecked = !button.main;
         }
         if purpose == Purpose::SignUp {
@@ -220,6 +230,9 @@ fn build(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, is_stray: &dyn Fn
     }
     for group in groups.into_iter().filter(|group| !joins(group)) {
         forms.push(builder.form(flow.nodes.iter().filter(|node| node.group == group && node.kind != "script"), None));
+    }
+    for form in &mut forms {
+        social::gather(ctx.lang, purpose, form);
     }
     if purpose != Purpose::SignUp && flow.nodes.iter().any(|node| node.name() == "password") {
         let forgot = ctx.recovery_url.as_deref().and_then(safe::address).map(|url| flow.carry(url));

@@ -74,7 +74,9 @@ fn address(flow: &Flow<'_>, purpose: Purpose) -> Option<String> {
         Purpose::SignUp => {
             node.is_hidden() && node.name().starts_with("traits.") && node.value().is_some_and(|value| value.contains('@'))
         }
-        Purpose::SignIn | Purpose::Confirm | Purpose::Settings => node.is_hidden() && node.name() == "identifier",
+        Purpose::SignIn | Purpose::Connect | Purpose::Confirm | Purpose::Settings => {
+            node.is_hidden() && node.name() == "identifier"
+        }
     };
     let values: BTreeSet<String> = match told {
         Some(told) => BTreeSet::from([told.to_owned()]),
@@ -94,9 +96,9 @@ fn sentence(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose, address: &str)
 /// Where another address can be named: a flow of the same kind from its start.
 fn elsewhere(ctx: &PageContext, flow: &Flow<'_>, purpose: Purpose) -> Option<Link> {
     let start = match purpose {
-        Purpose::SignIn if flow.second_factor => return None,
+        Purpose::SignIn | Purpose::Connect if flow.second_factor => return None,
         Purpose::Confirm | Purpose::Settings => return None,
-        Purpose::SignIn => Some(ctx.login_url.as_str()),
+        Purpose::SignIn | Purpose::Connect => Some(ctx.login_url.as_str()),
         Purpose::SignUp => ctx.registration_url.as_deref(),
         Purpose::Recover => ctx.recovery_url.as_deref(),
         Purpose::Verify => ctx.verification_url.as_deref(),

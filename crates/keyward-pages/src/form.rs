@@ -12,7 +12,7 @@ use crate::flow::{Flow, Node, Text, scalar};
 use crate::labels::{self, Purpose};
 use crate::messages::{Link, MessageBox, sentence};
 use crate::moment::day;
-use crate::{safe, texts};
+use crate::{safe, social, texts};
 
 /// One `<form>`.
 #[derive(Debug, Default, Serialize)]
@@ -42,6 +42,8 @@ pub(crate) struct Form {
     pub(crate) instead: Option<Instead>,
     #[serde(skip)]
     pub(crate) complaints: Vec<Complaint>,
+    /// Whether its buttons stand two to a line.
+    pub(crate) many: bool,
     /// The group of its first node.
     #[serde(skip)]
     pub(crate) group: String,
@@ -188,6 +190,14 @@ pub(crate) struct Button {
     pub(crate) unchecked: bool,
     /// First letter of a provider's name, as its tile.
     pub(crate) letter: Option<String>,
+    /// What the button is called aloud, where what it shows says less.
+    pub(crate) spoken: Option<String>,
+    /// Whose account it is about.
+    #[serde(skip)]
+    pub(crate) provider: Option<String>,
+    /// Whether it carries on what was begun at a provider: the main action although it is not called `method`.
+    #[serde(skip)]
+    pub(crate) completes: bool,
     pub(crate) icon: Option<&'static str>,
     /// The wire's script function; such a button appears only when scripts run.
     pub(crate) trigger: Option<String>,
@@ -234,7 +244,7 @@ impl<'a> Builder<'a> {
         // A stable sort: submits named `method` first, the others as they came.
         form.submits.sort_by_key(|button| button.name != "method");
         for (at, button) in form.submits.iter_mut().enumerate() {
-            button.main = at == 0 && matches!(button.name.as_str(), "method" | "lookup_secret_confirm");
+            button.main = at == 0 && (button.completes || matches!(button.name.as_str(), "method" | "lookup_secret_confirm"));
             button.unchecked = !button.main;
         }
         if form.complaints.len() > 1 {
@@ -356,15 +366,21 @@ impl<'a> Builder<'a> {
         let label = labels::verb(self.lang, self.purpose, node);
         let name = node.name();
         let trigger = node.attribute("onclickTrigger").filter(|name| safe::trigger(name)).map(str::to_owned);
-        let provider =
-            matches!(name, "provider" | "link").then(|| node.label.and_then(|label| label.value("provider"))).flatten();
+        let completes = social::completes(node);
+        let provider = (matches!(name, "provider" | "link" | "unlink") && !completes)
+            .then(|| node.label.and_then(|label| label.value("provider")).map(str::to_owned).or_else(|| node.value()))
+            .flatten();
+        let first = provider.as_deref().filter(|_| name != "unlink").and_then(|name| name.trim().chars().next());
         Button {
             value: node.value(),
             main: false,
             risk: matches!(name, "unlink" | "totp_unlink" | "lookup_secret_disable") || name.ends_with("_remove"),
             disabled: node.flag("disabled"),
             unchecked: true,
-            letter: provider.and_then(|name| name.trim().chars().next()).map(|first| first.to_uppercase().collect()),
+            letter: first.map(|first| first.to_uppercase().collect()),
+            provider: provider.map(|name| safe::cut(&name)),
+            spoken: None,
+            completes,
             icon: match name {
                 _ if trigger.is_some() && self.purpose == Purpose::Settings => Some("plus"),
                 "passkey_login_trigger" | "passkey_register_trigger" => Some("passkey"),

@@ -11,6 +11,8 @@ use crate::{safe, texts};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     SignIn,
+    /// Sign-in to an account that one from elsewhere is then connected to (login flow with message 1010016).
+    Connect,
     /// Sign-in again, to confirm a change (login flow with `refresh`).
     Confirm,
     SignUp,
@@ -80,7 +82,11 @@ pub(crate) fn verb(lang: Lang, purpose: Purpose, node: &Node<'_>) -> String {
         texts::fill(lang, key, &[("name", &name)])
     };
     match label.id {
-        1_010_002 | 1_040_003 => provider("provider_sign_in"),
+        1_010_002 if purpose == Purpose::Confirm => provider("provider_confirm"),
+        1_010_002 => provider("provider_sign_in"),
+        1_010_017 => known("sign_in_connect"),
+        1_010_018 => provider("provider_confirm"),
+        1_040_003 => known("continue"),
         1_040_002 => provider("provider_sign_up"),
         1_050_002 => provider("provider_link"),
         1_050_003 => provider("provider_unlink"),
@@ -114,11 +120,12 @@ fn method_verb(purpose: Purpose, node: &Node<'_>) -> Option<&'static str> {
     let method = node.value();
     Some(match (purpose, method.as_deref()?) {
         (Purpose::SignIn, "password") => "sign_in",
+        (Purpose::Connect, "password") => "sign_in_connect",
         (Purpose::Confirm, "password") => "confirm",
         (Purpose::SignUp, "password") => "create_account",
         (Purpose::SignUp, "profile") | (_, "identifier_first") => "continue",
-        (Purpose::SignIn | Purpose::Confirm, "totp" | "lookup_secret") => "continue",
-        (Purpose::SignIn, "webauthn") => "key_sign_in",
+        (Purpose::SignIn | Purpose::Connect | Purpose::Confirm, "totp" | "lookup_secret") => "continue",
+        (Purpose::SignIn | Purpose::Connect, "webauthn") => "key_sign_in",
         (Purpose::Confirm, "webauthn") => "key_confirm",
         (Purpose::Settings, "profile") => "save",
         (Purpose::Settings, "password") => "change_password",

@@ -24,6 +24,7 @@ mod safe;
 mod second_step;
 mod sessions;
 mod settings;
+mod social;
 mod texts;
 
 pub use assets::{ASSET_DIRECTORY, Asset, asset, script_name, stylesheet_name};

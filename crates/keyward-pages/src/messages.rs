@@ -6,7 +6,7 @@ use keyward_model::Lang;
 use serde::Serialize;
 
 use crate::flow::Text;
-use crate::texts;
+use crate::{safe, texts};
 
 /// Flows that were replaced because they had expired: the person did nothing wrong.
 const REPLACED: [u64; 5] = [4_050_001, 4_010_001, 4_040_001, 4_060_005, 4_070_005];
@@ -15,7 +15,11 @@ const ABOUT_PASSWORD: [u64; 6] = [RECOVERED, 4_000_031, 4_000_032, 4_000_033, 4_
 /// Somebody is back in their account.
 const RECOVERED: u64 = 1_060_001;
 /// The identifier belongs to another account.
-const TAKEN: [u64; 2] = [4_000_007, 4_000_028];
+const TAKEN: [u64; 3] = [4_000_007, 4_000_027, 4_000_028];
+/// Somebody's account elsewhere can be connected to the account that has the same address.
+pub(crate) const CONNECTS: u64 = 1_010_016;
+/// An organization looks after the account, and after what is connected to it.
+const ORGANIZATION: u64 = 1_050_023;
 /// Only few backup codes are left: the one warning that refuses nothing.
 const FEW_CODES: u64 = 7_900_002;
 /// From this many seconds on a wait is told in minutes.
@@ -107,7 +111,10 @@ impl MessageBox {
 
     /// The settings section that the message is about, when its id tells.
     pub(crate) fn section(&self) -> Option<&'static str> {
-        ABOUT_PASSWORD.contains(&self.id).then_some("password")
+        match self.id {
+            ORGANIZATION => Some("oidc"),
+            id => ABOUT_PASSWORD.contains(&id).then_some("password"),
+        }
     }
 }
 
@@ -123,6 +130,7 @@ pub(crate) fn sentence(lang: Lang, message: &Text<'_>, field: &str) -> String {
         (4_000_002 | 4_000_003, "code") => known("code_missing"),
         (4_000_002 | 4_000_003, "email" | "recovery_address" | "recovery_confirm_address") => known("address_missing"),
         (1_010_012, _) => known("key_ready"),
+        (CONNECTS, _) => connects(lang, message),
         (4_000_011, _) => known("totp_absent"),
         (4_000_014, _) => known("backup_absent"),
         (7_900_001, _) => match message.number("retry_after") {
@@ -135,6 +143,16 @@ pub(crate) fn sentence(lang: Lang, message: &Text<'_>, field: &str) -> String {
             Some(left) => texts::fill(lang, "codes_left", &[("left", &left.to_string())]),
             None => message.text.to_owned(),
         },
+        _ => message.text.to_owned(),
+    }
+}
+
+/// Whose account it is and what will be connected to it; both names come from elsewhere.
+fn connects(lang: Lang, message: &Text<'_>) -> String {
+    let value = |name: &str| message.value(name).map(safe::cut);
+    let who = value("duplicateIdentifier").or_else(|| value("duplicate_identifier"));
+    match (who, value("provider")) {
+        (Some(who), Some(provider)) => texts::fill(lang, "connect_text", &[("who", &who), ("provider", &provider)]),
         _ => message.text.to_owned(),
     }
 }

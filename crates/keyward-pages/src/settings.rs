@@ -16,7 +16,7 @@ use crate::keys::Kind;
 use crate::labels::{self, Purpose};
 use crate::messages::{Link, MessageBox};
 use crate::render::{self, Frame, Tab};
-use crate::{safe, texts};
+use crate::{safe, social, texts};
 
 /// Our order of the sections; unknown groups follow in the flow's order.
 const ORDER: [(&str, &str); 7] = [
@@ -89,6 +89,8 @@ pub(crate) struct Row {
     pub(crate) note: Option<String>,
     pub(crate) open: bool,
     pub(crate) forms: Vec<Form>,
+    /// A form in the row itself, for what needs no word before it; then nothing waits behind the row.
+    pub(crate) direct: Option<Form>,
     /// Why there is no button to remove it.
     pub(crate) reason: Option<String>,
 }
@@ -260,6 +262,7 @@ impl Section {
             }
             "totp" => factors.app_section(self),
             "lookup_secret" => factors.codes_section(ctx, self),
+            group if social::is_social(group) => social::arrange(ctx, self),
             group => {
                 if let Some(kind) = Kind::of(group) {
                     kind.arrange(ctx, self);
@@ -303,7 +306,8 @@ fn section(ctx: &PageContext, builder: &mut Builder<'_>, factors: &Factors, grou
     let flow = builder.flow;
     let kind = Kind::of(group);
     let nodes = flow.nodes.iter().filter(|node| node.group == group && node.kind != "script");
-    let (listed, nodes): (Vec<_>, Vec<_>) = nodes.partition(|node| kind.is_some_and(|kind| kind.lists(node)));
+    let (listed, nodes): (Vec<_>, Vec<_>) =
+        nodes.partition(|node| kind.is_some_and(|kind| kind.lists(node)) || social::lists(node));
     // A submit that is not the group's `method` acts on one thing: it stands alone, so that Enter in a field never presses it.
     let (single, together): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|n| n.is_input(&["submit"]) && n.name() != "method");
     let id = safe::anchor(group);
@@ -324,6 +328,9 @@ fn section(ctx: &PageContext, builder: &mut Builder<'_>, factors: &Factors, grou
         let messages = &mut section.messages;
         section.rows = listed.into_iter().map(|node| kind.row(ctx, builder, factors, node, messages)).collect();
         section.signal = kind.signal(flow);
+    } else if social::is_social(group) {
+        let messages = &mut section.messages;
+        section.rows = listed.into_iter().map(|node| social::row(ctx, builder, node, messages)).collect();
     }
     section
 }

@@ -4,6 +4,7 @@
 mod keys;
 mod mailed;
 mod second_step;
+mod social;
 
 use std::collections::BTreeSet;
 
@@ -518,7 +519,8 @@ fn hostile_text_stays_text_on_every_page() {
         let letters = Mailbox { letters: &[letter], open: Some(text), more: true, address: text };
         let codes: Value = serde_json::from_str(include_str!("../fixtures/mailed.json")).expect("fixture");
         let mut poisoned_codes = Vec::new();
-        for (name, flow) in codes.as_object().expect("flows") {
+        let social: Value = serde_json::from_str(include_str!("../fixtures/social.json")).expect("fixture");
+        for (name, flow) in codes.as_object().into_iter().chain(social.as_object()).flatten() {
             let mut flow = flow.clone();
             poison(&mut flow, "", text);
             for node in flow["ui"]["nodes"].as_array_mut().into_iter().flatten().filter(|node| node["group"] == "default") {

@@ -4,6 +4,7 @@
 
 mod keys;
 mod mail;
+mod social;
 
 use keyward_model::Lang;
 
@@ -99,10 +100,6 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("turn_on", "Turn on", "Einschalten"),
     ("send_code", "Send me a code", "Code zusenden"),
     ("send_link", "Send the link", "Link senden"),
-    ("provider_sign_in", "Continue with {provider}", "Weiter mit {provider}"),
-    ("provider_sign_up", "Sign up with {provider}", "Registrieren mit {provider}"),
-    ("provider_link", "Connect {provider}", "{provider} verbinden"),
-    ("provider_unlink", "Disconnect {provider}", "{provider} trennen"),
     ("totp_remove", "Remove the authenticator app", "Authenticator-App entfernen"),
     ("codes_show", "Show the backup codes", "Ersatzcodes zeigen"),
     ("codes_make", "Make new backup codes", "Neue Ersatzcodes erzeugen"),
@@ -328,12 +325,6 @@ const TABLE: &[(&str, &str, &str)] = &[
         "Backup codes are off. None of the codes that you had works any more.",
         "Die Ersatzcodes sind abgeschaltet. Keiner der bisherigen Codes gilt noch.",
     ),
-    ("oidc", "Connected accounts", "Verbundene Konten"),
-    (
-        "oidc_intro",
-        "Sign in with an account that you already have elsewhere.",
-        "Anmelden mit einem Konto, das Sie anderswo schon haben.",
-    ),
     ("saml", "Organisation sign-in", "Anmeldung über die Organisation"),
     ("code", "One-time code", "Einmalcode"),
     ("link", "Email link", "Link per E-Mail"),
@@ -452,7 +443,7 @@ const TABLE: &[(&str, &str, &str)] = &[
 ];
 
 fn entries() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
-    TABLE.iter().chain(keys::TABLE).chain(mail::TABLE)
+    TABLE.iter().chain(keys::TABLE).chain(mail::TABLE).chain(social::TABLE)
 }
 
 /// The sentence in the given language; `None` for a key that is not in the table.

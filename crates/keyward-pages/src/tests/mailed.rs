@@ -21,6 +21,7 @@ pub(super) fn draw(name: &str, flow: &Value, ctx: &PageContext) -> String {
         Some("recovery") => recovery(flow, ctx),
         Some("verification") => verification(flow, ctx),
         Some("registration") => registration(flow, ctx),
+        Some("settings") => settings(flow, ctx),
         _ => login(flow, ctx),
     }
     .expect(name)
