@@ -184,8 +184,8 @@ async fn attempt(
     let answer = connection.succeed(&get(address, &format!("/self-service/{kind}/api"), None)).await?;
     let flow = flow_id(answer.body)?;
     let body = question.body(&format!("{name}-{number:07}@example.org")).to_string();
-    // Each from a network of its own: wrong attempts of one network would be slowed down.
-    let network = format!("198.51.{}.{}", 100 + number / 100 % 100, 100 + number % 100);
+    // Each from a network of its own: wrong attempts of one network, or of the wide one around it, would be slowed down.
+    let network = format!("198.{}.{}.{}", 50 + question as usize, 100 + number / 100 % 100, 100 + number % 100);
     let request = format!(
         "POST /self-service/{kind}?flow={flow} HTTP/1.1\r\nhost: {address}\r\naccept: application/json\r\n\
          user-agent: keyward-bench\r\nx-forwarded-for: {network}\r\ncontent-type: application/json\r\n\
