@@ -32,3 +32,4 @@ pub use tables::pending_traits::PendingTraitsRow;
 pub use tables::retention::Stale;
 pub use tables::sessions::{ListedSession, Liveness, SessionRow};
 pub use tables::snapshots::PageStart;
+pub use tables::token_exchanges::TokenExchangeRow;

@@ -49,7 +49,9 @@ fn jittered(sleep: Span, random: &dyn Random) -> Duration {
 /// The instant before which rows are deleted; `None` keeps all.
 fn cutoff(what: Stale, rules: &Cleanup, now: Time) -> Option<Time> {
     let stay = match what {
-        Stale::Sessions | Stale::Containers | Stale::Grants | Stale::Codes | Stale::Flows => rules.older_than,
+        Stale::Sessions | Stale::Containers | Stale::Grants | Stale::TokenExchanges | Stale::Codes | Stale::Flows => {
+            rules.older_than
+        }
         Stale::Errors => ERRORS_STAY.max(rules.older_than),
         Stale::Attempts => ATTEMPTS_STAY,
         Stale::Messages => MESSAGES_STAY.max(rules.older_than),
@@ -155,7 +157,7 @@ mod tests {
         for what in Stale::ALL {
             let hours = cutoff(what, &RULES, NOW).map(|before| NOW.since(before).as_seconds() / 3_600);
             let expected = match what {
-                Stale::Sessions | Stale::Containers | Stale::Grants | Stale::Codes | Stale::Flows => 24,
+                Stale::Sessions | Stale::Containers | Stale::Grants | Stale::TokenExchanges | Stale::Codes | Stale::Flows => 24,
                 Stale::Errors | Stale::Messages => 7 * 24,
                 Stale::Attempts => 30 * 24,
                 Stale::AuditEvents => 48,

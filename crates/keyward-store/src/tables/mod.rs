@@ -16,6 +16,7 @@ pub(crate) mod pending_traits;
 pub(crate) mod retention;
 pub(crate) mod sessions;
 pub(crate) mod snapshots;
+pub(crate) mod token_exchanges;
 
 use serde::Serialize;
 
@@ -37,6 +38,7 @@ pub(crate) static REGISTRY: &[&[&Sql]] = &[
     retention::ALL,
     sessions::ALL,
     snapshots::ALL,
+    token_exchanges::ALL,
 ];
 
 /// JSON text of a value whose serialization cannot fail: plain structs and values with text keys.

@@ -32,6 +32,7 @@ declare! { "retention";
     SESSIONS = oldest!("sessions", "token_hash", "expires_at");
     CONTAINERS = oldest!("continuity_containers", "id", "expires_at");
     GRANTS = oldest!("grants", "id", "expires_at");
+    TOKEN_EXCHANGES = oldest!("session_token_exchanges", "init_code_hash, return_to_code_hash", "expires_at");
     CODES = oldest!("one_time_codes", "id", "expires_at");
     FLOWS = oldest!("flows", "id", "expires_at");
     ERRORS = oldest!("self_service_errors", "id", "created_at");
@@ -49,6 +50,8 @@ pub enum Stale {
     Containers,
     /// Grants, over when they expire.
     Grants,
+    /// Exchanges of codes for a session's token, over when the codes expire.
+    TokenExchanges,
     /// Codes sent by mail or text message, over when they expire.
     Codes,
     /// Flows of every kind, over when they expire.
@@ -65,10 +68,11 @@ pub enum Stale {
 
 impl Stale {
     /// In the order in which they are cleaned.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Sessions,
         Self::Containers,
         Self::Grants,
+        Self::TokenExchanges,
         Self::Codes,
         Self::Flows,
         Self::Errors,
@@ -83,6 +87,7 @@ impl Stale {
             Self::Sessions => "sessions",
             Self::Containers => "continuity_containers",
             Self::Grants => "grants",
+            Self::TokenExchanges => "session_token_exchanges",
             Self::Codes => "one_time_codes",
             Self::Flows => "flows",
             Self::Errors => "self_service_errors",
@@ -97,6 +102,7 @@ impl Stale {
             Self::Sessions => &SESSIONS,
             Self::Containers => &CONTAINERS,
             Self::Grants => &GRANTS,
+            Self::TokenExchanges => &TOKEN_EXCHANGES,
             Self::Codes => &CODES,
             Self::Flows => &FLOWS,
             Self::Errors => &ERRORS,

@@ -309,8 +309,8 @@ async fn keys_of_an_older_schema_are_found(trial: &Trial) {
     }
 }
 
-const ALL_MIGRATIONS: [&str; 6] =
-    ["0001_init", "0002_attempts", "0003_keys", "0004_codes", "0005_courier", "0006_pending_traits"];
+const ALL_MIGRATIONS: [&str; 7] =
+    ["0001_init", "0002_attempts", "0003_keys", "0004_codes", "0005_courier", "0006_pending_traits", "0007_token_exchanges"];
 
 /// Four nodes start at once on an empty database.
 async fn migrate_together(trial: &Trial) {

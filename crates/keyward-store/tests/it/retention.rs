@@ -3,7 +3,7 @@
 use keyward_model::{ErrorId, MessageId, Span, Time};
 use keyward_store::{
     AuditEvent, Batch, CodeRow, ContainerRow, ErrorRow, Expect, FlowRow, FromRow, GrantRow, Row, Sql, Stale, Store, StoreError,
-    params,
+    TokenExchangeRow, params,
 };
 
 use crate::support::{NOW, Trial, credential, event, id, on_each_database, person, session, token_hash};
@@ -27,7 +27,7 @@ macro_rules! ends {
     };
 }
 ends!(SESSIONS "sessions" "expires_at", CONTAINERS "continuity_containers" "expires_at", GRANTS "grants" "expires_at",
-    CODES "one_time_codes" "expires_at", FLOWS "flows" "expires_at", ERRORS "self_service_errors" "created_at", ATTEMPTS "attempts" "updated_at", AUDIT "audit_events" "at",
+    EXCHANGES "session_token_exchanges" "expires_at", CODES "one_time_codes" "expires_at", FLOWS "flows" "expires_at", ERRORS "self_service_errors" "created_at", ATTEMPTS "attempts" "updated_at", AUDIT "audit_events" "at",
     MESSAGES "courier_messages" "created_at");
 
 struct End(Time);
@@ -47,6 +47,7 @@ async fn left(store: &Store, what: Stale) -> Vec<i64> {
         Stale::Sessions => &SESSIONS,
         Stale::Containers => &CONTAINERS,
         Stale::Grants => &GRANTS,
+        Stale::TokenExchanges => &EXCHANGES,
         Stale::Codes => &CODES,
         Stale::Flows => &FLOWS,
         Stale::Errors => &ERRORS,
@@ -100,6 +101,13 @@ async fn fill(store: &Store, hours: &[i64]) {
             memory: None,
             extra: "{}".into(),
             version: 1,
+        });
+        batch.insert_token_exchange(&TokenExchangeRow {
+            init_code_hash: token_hash(),
+            return_to_code_hash: token_hash(),
+            flow_kind: "login".into(),
+            flow_id: id(),
+            expires_at: over,
         });
         batch.insert_code(&CodeRow {
             id: id(),
