@@ -19,6 +19,7 @@ mod location;
 mod metrics;
 mod multipart;
 mod openapi;
+mod pace;
 mod pagination;
 mod public;
 mod query;

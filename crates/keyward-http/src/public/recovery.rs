@@ -14,6 +14,7 @@ use super::{Called, enter, enter_submit};
 use crate::answer::{Kind, Step};
 use crate::openapi::Shape::Named;
 use crate::openapi::{Answer, BY_COOKIE, FLOW, FLOW_ID, Operation, RETURN_TO, SKIP_SETTINGS, leads, refuses, shows};
+use crate::pace::evenly;
 
 pub(super) fn routes() -> Router {
     Router::new()
@@ -89,6 +90,6 @@ async fn fetch(Extension(caller): Called) -> Result<Response, Response> {
 async fn submit(Extension(caller): Called, body: Body) -> Result<Response, Response> {
     let (mut call, submitted) = enter_submit(caller, Kind::Recovery, body).await?;
     let id = call.caller.flow_id("flow");
-    let said = recovery::submit(call.caller.app(), &mut call.visit, id, submitted).await;
+    let said = evenly(recovery::submit(call.caller.app(), &mut call.visit, id, submitted)).await;
     Ok(call.answer(Kind::Recovery, Step::Submit, said).await)
 }

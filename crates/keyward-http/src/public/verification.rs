@@ -16,6 +16,7 @@ use super::{Called, enter, enter_submit};
 use crate::answer::{Kind, Step};
 use crate::openapi::Shape::Named;
 use crate::openapi::{Answer, BY_COOKIE, CODE, FLOW, FLOW_ID, Operation, RETURN_TO, leads, refuses, shows};
+use crate::pace::evenly;
 
 pub(super) fn routes() -> Router {
     Router::new()
@@ -106,6 +107,6 @@ async fn open(Extension(called): Called, body: Body) -> Result<Response, Respons
 async fn submit(Extension(caller): Called, body: Body) -> Result<Response, Response> {
     let (mut call, submitted) = enter_submit(caller, Kind::Verification, body).await?;
     let id = call.caller.flow_id("flow");
-    let said = verification::submit(call.caller.app(), &mut call.visit, id, submitted).await;
+    let said = evenly(verification::submit(call.caller.app(), &mut call.visit, id, submitted)).await;
     Ok(call.answer(Kind::Verification, Step::Submit, said).await)
 }
