@@ -7,9 +7,9 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::document::Node;
+use crate::gateway::{HttpRequest, headers, request};
 use crate::report::{Place, Report, WarningKind};
-use crate::resolve::{DOCUMENT_URL, Reader, is_document_url};
-use crate::tokenizer::Document;
+use crate::resolve::Reader;
 
 /// How messages are delivered.
 #[derive(Debug, Clone)]
@@ -78,47 +78,6 @@ pub enum SmtpTls {
     StartTls,
     /// After STARTTLS where the server offers it (`disable_starttls=true`).
     Opportunistic,
-}
-
-/// A request to a gateway.
-#[derive(Debug, Clone)]
-pub struct HttpRequest {
-    /// Where to; http or https.
-    pub url: Secret<String>,
-    /// The method.
-    pub method: String,
-    /// Header fields; `Content-Type` decides on the form of the body.
-    pub headers: Vec<(String, Secret<String>)>,
-    /// The Jsonnet that makes the body; `None` stands for the built-in one.
-    pub body: Option<Document>,
-    /// How the server shows who it is.
-    pub auth: Option<HttpAuth>,
-}
-
-/// How the server shows a gateway who it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HttpAuth {
-    /// `basic_auth` (RFC 7617).
-    Basic {
-        /// The user.
-        user: String,
-        /// The password.
-        password: Secret<String>,
-    },
-    /// `api_key` in a header field.
-    Header {
-        /// The field.
-        name: String,
-        /// Its value.
-        value: Secret<String>,
-    },
-    /// `api_key` in a cookie.
-    Cookie {
-        /// The cookie.
-        name: String,
-        /// Its value.
-        value: Secret<String>,
-    },
 }
 
 /// Which addresses the server may call.
@@ -278,66 +237,6 @@ fn server(uri: &str, place: &Place, report: &mut Report) -> Result<Smtp, &'stati
         }
     }
     Ok(smtp)
-}
-
-fn headers(node: Option<&Node>, key: &str, report: &mut Report) -> Vec<(String, Secret<String>)> {
-    let mut headers = Vec::new();
-    for (name, node) in node.map(Node::entries).unwrap_or_default() {
-        let Some(value) = node.as_text() else { continue };
-        let key = format!("{key}.{name}");
-        let is_name =
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
-        if !is_name {
-            report.refuse(&node.at, key, "this is no name of a header field");
-        } else if value.chars().any(|character| character.is_control() && character != '\t') {
-            report.refuse(&node.at, key, "line breaks and other control characters cannot stand in a header field");
-        } else {
-            headers.push((name.clone(), Secret::new(value.to_owned())));
-        }
-    }
-    headers
-}
-
-/// A request to a gateway; `beside` is where the reader looks when there is none.
-fn request(node: Option<&Node>, key: &str, beside: &Place, report: &mut Report) -> Option<HttpRequest> {
-    let at = |last: &str| node.and_then(|node| node.find(last)).map_or(beside, |node| &node.at);
-    let text = |last: &str| node.and_then(|node| node.find(last)).and_then(Node::as_text);
-    let Some(url) = text("url") else {
-        report.refuse(beside, format!("{key}.url"), "is required: the address of the gateway");
-        return None;
-    };
-    if !Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
-        report.refuse(at("url"), format!("{key}.url"), "expected a URL that begins with http:// or https://");
-    }
-    let method = text("method").unwrap_or("POST");
-    if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        report.refuse(at("method"), format!("{key}.method"), "expected a method such as POST");
-    }
-    let body = text("body").map(|url| {
-        if !is_document_url(url) {
-            report.refuse(at("body"), format!("{key}.body"), DOCUMENT_URL);
-        }
-        Document { key: format!("{key}.body"), at: at("body").clone(), url: Secret::new(url.to_owned()) }
-    });
-    let secret = |last: &str| Secret::new(text(last).unwrap_or_default().to_owned());
-    let owned = |last: &str| text(last).unwrap_or_default().to_owned();
-    let auth = match (text("auth.type"), text("auth.config.in")) {
-        (Some("basic_auth"), _) => {
-            Some(HttpAuth::Basic { user: owned("auth.config.user"), password: secret("auth.config.password") })
-        }
-        (Some("api_key"), Some("cookie")) => {
-            Some(HttpAuth::Cookie { name: owned("auth.config.name"), value: secret("auth.config.value") })
-        }
-        (Some("api_key"), _) => Some(HttpAuth::Header { name: owned("auth.config.name"), value: secret("auth.config.value") }),
-        _ => None,
-    };
-    Some(HttpRequest {
-        url: Secret::new(url.to_owned()),
-        method: method.to_ascii_uppercase(),
-        headers: headers(node.and_then(|node| node.get("headers")), &format!("{key}.headers"), report),
-        body,
-        auth,
-    })
 }
 
 #[cfg(test)]

@@ -7,12 +7,14 @@ mod courier;
 mod document;
 mod effective;
 mod env;
+mod gateway;
 mod hooks;
 mod keys;
 mod limits;
 mod load;
 mod methods;
 mod network;
+mod oidc;
 mod quickstart;
 mod reference;
 mod report;
@@ -24,16 +26,17 @@ mod tokenizer;
 mod traces;
 mod tree;
 
-pub use courier::{Clients, Courier, EmailChannel, HttpAuth, HttpRequest, Smtp, SmtpTls};
+pub use courier::{Clients, Courier, EmailChannel, Smtp, SmtpTls};
 pub use effective::Effective;
+pub use gateway::{HttpAuth, HttpRequest};
 pub use hooks::{Hook, Recipients};
 pub use limits::Limits;
 pub use load::{Flags, Loaded, Source, Unreadable, load, read_files};
 pub use methods::{
-    CodeMethod, LinkMethod, Methods, OidcMethod, PasskeyMethod, PasswordMethod, RelyingParty, TotpMethod, UserVerification,
-    WebauthnMethod,
+    CodeMethod, LinkMethod, Methods, PasskeyMethod, PasswordMethod, RelyingParty, TotpMethod, UserVerification, WebauthnMethod,
 };
 pub use network::{Network, NotANetwork};
+pub use oidc::{AccountLinking, AppleKey, ClaimsSource, OidcMethod, OidcProvider, Pkce, ProviderKind, ProviderSubject};
 pub use quickstart::{DEFAULT_SCHEMA, DEFAULT_SCHEMA_ID, Quickstart};
 pub use reference::{KeyReference, json_schema, key_reference};
 pub use report::{ConfigErrors, Place, Problem, Warning, WarningKind};

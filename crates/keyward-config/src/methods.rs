@@ -5,7 +5,7 @@
 use keyward_model::Span;
 use url::Url;
 
-use crate::settings::RawSettings;
+use crate::oidc::OidcMethod;
 
 /// The methods.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub struct Methods {
     pub webauthn: WebauthnMethod,
     /// Passkeys.
     pub passkey: PasskeyMethod,
-    /// Social sign-in; the block `config` as written.
+    /// Social sign-in.
     pub oidc: OidcMethod,
 }
 
@@ -168,13 +168,4 @@ impl PasskeyMethod {
     pub fn wants_attestation(&self) -> bool {
         matches!(self.attestation.as_str(), "direct" | "enterprise")
     }
-}
-
-/// Social sign-in.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OidcMethod {
-    /// The method is offered.
-    pub enabled: bool,
-    /// The block `config` as written; holds client secrets.
-    pub config: RawSettings,
 }

@@ -74,6 +74,10 @@ const OURS: &[(&str, &str)] = &[
     ("selfservice.methods.totp.config.issue_lookup_secrets", "Enrolling TOTP also hands out backup codes."),
     ("selfservice.methods.webauthn.config.api_flows", "Security keys are offered in API flows."),
     ("selfservice.methods.link.config.confirm", "A mailed link shows a page before it acts."),
+    (
+        "selfservice.methods.oidc.config.providers[].provider",
+        "Not served: dingtalk, fedcm-test, lark, line, linkedin, slack, uaepass, vk, x; with one of them the server does not start.",
+    ),
     ("ui.brand.name", "What the built-in pages call the product."),
     (
         "ui.mailbox",
@@ -178,6 +182,10 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("selfservice.methods.code.config.lifespan", "1h"),
     ("selfservice.methods.code.config.max_submissions", "5"),
     ("selfservice.methods.code.config.missing_credential_fallback_enabled", "false"),
+    ("selfservice.methods.oidc.enabled", "false"),
+    ("selfservice.methods.oidc.config.providers[].subject_source", "userinfo"),
+    ("selfservice.methods.oidc.config.providers[].claims_source", "id_token"),
+    ("selfservice.methods.oidc.config.providers[].pkce", "auto"),
     ("selfservice.methods.totp.config.issue_lookup_secrets", "true"),
     ("selfservice.methods.webauthn.config.passwordless", "false"),
     ("selfservice.methods.webauthn.config.api_flows", "true"),

@@ -113,7 +113,8 @@ pub(crate) fn resolve(root: &Node, flags: &Flags, report: &mut Report) -> Option
     }
     let public = public?;
     let mailbox = dev || mailbox(reader, &public.base_url, report);
-    let selfservice = selfservice::resolve(reader, &public.base_url, feature_flags.legacy_allow_insecure_origins, report)?;
+    let insecure = feature_flags.legacy_allow_insecure_origins;
+    let selfservice = selfservice::resolve(reader, &public.base_url, insecure, mailbox, report)?;
     Some(Config {
         dev,
         dsn: Secret::new(dsn),

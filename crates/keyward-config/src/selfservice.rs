@@ -10,25 +10,31 @@ use url::Url;
 use crate::document::Node;
 use crate::hooks::{self, Hook};
 use crate::methods::{
-    CodeMethod, LinkMethod, Methods, OidcMethod, PasskeyMethod, PasswordMethod, RelyingParty, TotpMethod, UserVerification,
-    WebauthnMethod,
+    CodeMethod, LinkMethod, Methods, PasskeyMethod, PasswordMethod, RelyingParty, TotpMethod, UserVerification, WebauthnMethod,
 };
+use crate::oidc;
 use crate::report::{Report, WarningKind};
 use crate::resolve::Reader;
 use crate::return_to::{ReturnUrls, meant_by_star};
 use crate::settings::{
-    After, AfterMethod, BaseUrl, Flow, Flows, LogoutFlow, MailedFlow, MailedStrategy, PageAddress, RawSettings, Reauthentication,
+    After, AfterMethod, BaseUrl, Flow, Flows, LogoutFlow, MailedFlow, MailedStrategy, PageAddress, Reauthentication,
     RegistrationFlow, Selfservice, SettingsFlow,
 };
 
 const HOUR: Span = Span::hours(1);
 const FIVE_MINUTES: Span = Span::minutes(5);
 
-/// The block `selfservice`; `None` when the required return address is unusable.
-pub(crate) fn resolve(reader: Reader<'_>, public: &BaseUrl, insecure: bool, report: &mut Report) -> Option<Selfservice> {
+/// The block `selfservice`; `None` when the required return address is unusable. `mailbox`: the pages show mail.
+pub(crate) fn resolve(
+    reader: Reader<'_>,
+    public: &BaseUrl,
+    insecure: bool,
+    mailbox: bool,
+    report: &mut Report,
+) -> Option<Selfservice> {
     let methods = methods(reader, public, report);
     let flows = flows(reader, public, report);
-    advise(reader, &flows, report);
+    advise(reader, &flows, mailbox, report);
     let key = "selfservice.default_browser_return_url";
     // A missing one was already reported; the others are still judged, so that one run shows every mistake.
     let text = reader.text(key).filter(|text| !text.is_empty());
@@ -156,14 +162,10 @@ fn ui_url(reader: Reader<'_>, public: &BaseUrl, name: &str, report: &mut Report)
 fn methods(reader: Reader<'_>, public: &BaseUrl, report: &mut Report) -> Methods {
     let key = |method: &str, last: &str| format!("selfservice.methods.{method}.{last}");
     let on = |method: &str, last: &str, default: bool| reader.on(&key(method, last), default);
-    let raw = |method: &str| reader.node(&key(method, "config")).map(RawSettings::from_node).unwrap_or_default();
     let enabled = |method: &str, default: bool| on(method, "enabled", default);
     if on("code", "passwordless_enabled", false) && on("code", "mfa_enabled", false) {
         let name = key("code", "mfa_enabled");
         report.refuse(&reader.place(&name), name, "a code cannot be both the first and the second factor (passwordless_enabled)");
-    }
-    if enabled("oidc", false) {
-        providers(reader, report);
     }
     let host = public.url().host_str().unwrap_or_default();
     Methods {
@@ -216,7 +218,7 @@ fn methods(reader: Reader<'_>, public: &BaseUrl, report: &mut Report) -> Methods
             registration_timeout: reader.span(&key("passkey", "config.timeouts.registration"), FIVE_MINUTES),
             login_timeout: reader.span(&key("passkey", "config.timeouts.login"), FIVE_MINUTES),
         },
-        oidc: OidcMethod { enabled: enabled("oidc", false), config: raw("oidc") },
+        oidc: oidc::resolve(reader, report),
     }
 }
 
@@ -265,22 +267,8 @@ fn web_origin(text: &str) -> Option<String> {
     }
 }
 
-fn providers(reader: Reader<'_>, report: &mut Report) {
-    let list = "selfservice.methods.oidc.config.providers";
-    let items = reader.node(list).map(Node::items).unwrap_or_default();
-    for (index, item) in items.iter().enumerate() {
-        for name in ["id", "provider", "client_id", "mapper_url"].into_iter().filter(|name| item.find(name).is_none()) {
-            report.refuse(&item.at, format!("{list}.{index}.{name}"), "is required for every provider");
-        }
-        let id = |item: &Node| item.find("id").and_then(Node::as_text).map(str::to_owned);
-        if id(item).is_some() && items[..index].iter().any(|earlier| id(earlier) == id(item)) {
-            report.refuse(&item.at, format!("{list}.{index}.id"), "another provider has the same id");
-        }
-    }
-}
-
 /// Warnings about combinations that start but may surprise.
-fn advise(reader: Reader<'_>, flows: &Flows, report: &mut Report) {
+fn advise(reader: Reader<'_>, flows: &Flows, mailbox: bool, report: &mut Report) {
     let style = "selfservice.flows.registration.style";
     match reader.text(style) {
         Some("unified") => {}
@@ -303,7 +291,7 @@ fn advise(reader: Reader<'_>, flows: &Flows, report: &mut Report) {
         report.warn(WarningKind::NotYet, &reader.place(style), style, message);
     }
     // Where the pages show it, mail can be read without one.
-    if reader.node("courier").is_none() && !reader.on("ui.mailbox", false) {
+    if reader.node("courier").is_none() && !mailbox {
         let message = "mail is needed, but there is no block courier; messages wait in the outbox until there is one";
         for (name, mailed) in [("recovery", &flows.recovery), ("verification", &flows.verification)] {
             let key = format!("selfservice.flows.{name}.enabled");

@@ -5,7 +5,7 @@
 
 use http::StatusCode;
 use keyward_model::{Aal, ContinueWith, CredentialType, FlowId, FlowType, IdentityId, Problem, Time, WaitingFlow};
-use keyward_selfservice::outcome::{IssuedSession, Outcome, Recovered, Registered, Saved, SignedIn};
+use keyward_selfservice::outcome::{Entry, IssuedSession, Outcome, Recovered, Registered, Saved, SignedIn};
 use keyward_selfservice::view::{LoginView, MailedView, RegistrationView, SettingsView};
 use keyward_services::admin::Refused;
 use serde::Serialize;
@@ -92,6 +92,8 @@ pub(crate) enum Said {
     Throttled { shape: Shape, retry_after: u32 },
     SentOn { shape: Shape, location: String },
     LedOn { shape: Shape, location: String },
+    SentAway { flow_type: FlowType, location: String },
+    HandedOver { location: String },
     Saved { shape: Shape, location: String, session_expires_at: Time },
     SignedIn(SignedIn),
     Registered(Registered),
@@ -183,6 +185,11 @@ fn tell(addresses: &Addresses, scene: Scene<'_>, said: Said) -> Reply {
             Door::Html => Reply::redirect(StatusCode::SEE_OTHER, location),
             Door::Spa | Door::Api => Reply::json(StatusCode::OK, shape.json),
         },
+        Said::SentAway { flow_type, location } => match door(scene.refusal, flow_type) {
+            Door::Html => Reply::redirect(StatusCode::SEE_OTHER, location),
+            Door::Spa | Door::Api => Reply::failure(location_change(&location)),
+        },
+        Said::HandedOver { location } => Reply::redirect(StatusCode::SEE_OTHER, location),
         Said::Saved { shape, location, session_expires_at } => {
             let reply = match door(scene.success, shape.flow_type) {
                 Door::Api => return Reply::json(StatusCode::OK, shape.json),
@@ -530,6 +537,8 @@ impl<V: View, S: Success> IntoSaid for Outcome<V, S> {
             Self::Throttled { view, retry_after } => Ok(Said::Throttled { shape: shape(&view)?, retry_after }),
             Self::SentOn { view, location } => Ok(Said::SentOn { shape: shape(&view)?, location }),
             Self::LedOn { view, location } => Ok(Said::LedOn { shape: shape(&view)?, location }),
+            Self::SentAway { flow_type, location } => Ok(Said::SentAway { flow_type, location }),
+            Self::HandedOver { location } => Ok(Said::HandedOver { location }),
             Self::Done(success) => success.into_said(),
         }
     }
@@ -601,6 +610,19 @@ impl Success for std::convert::Infallible {
     fn into_said(self) -> Result<Said, Problem> {
         match self {}
     }
+}
+
+/// The flow that says why nobody was let in, as JSON.
+///
+/// # Errors
+/// [`Problem::Internal`] when there is none, or it cannot be serialised.
+pub(crate) fn flow_json(entry: Entry) -> Result<String, Problem> {
+    match entry {
+        Entry::Login(Outcome::Refused(view) | Outcome::SentOn { view, .. }) => shape(&view),
+        Entry::Registration(Outcome::Refused(view)) => shape(&view),
+        Entry::Login(_) | Entry::Registration(_) => Err(Problem::Internal),
+    }
+    .map(|shape| shape.json)
 }
 
 /// Serialises a flow; what cannot be serialised is a mistake of ours.

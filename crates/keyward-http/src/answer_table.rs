@@ -134,6 +134,8 @@ fn outcomes(kind: Kind, flow_type: FlowType) -> Vec<(&'static str, Said)> {
         ("throttled", Said::Throttled { shape: shape_of(flow_type), retry_after: 30 }),
         ("sent on", Said::SentOn { shape: shape_of(flow_type), location: location() }),
         ("led on", Said::LedOn { shape: shape_of(flow_type), location: location() }),
+        ("sent away", Said::SentAway { flow_type, location: location() }),
+        ("handed over", Said::HandedOver { location: location() }),
     ];
     let signed_in = |token, second_factor: Option<&str>| {
         Said::SignedIn(SignedIn {
@@ -281,6 +283,9 @@ fn the_answer_table_is_the_pinned_one() {
     }
 }
 
+/// What a browser is told of an app's flow, and the app itself never.
+const IN_A_BROWSER: [&str; 2] = ["opened", "handed over"];
+
 #[test]
 fn api_flows_are_json_even_for_clients_that_ask_for_html() {
     let addresses = Addresses::sample();
@@ -296,10 +301,10 @@ fn api_flows_are_json_even_for_clients_that_ask_for_html() {
         token: None,
         now: now(),
     };
-    for (name, said) in outcomes(Kind::Login, FlowType::Api).into_iter().filter(|(name, _)| *name != "opened") {
+    for (name, said) in outcomes(Kind::Login, FlowType::Api).into_iter().filter(|(name, _)| !IN_A_BROWSER.contains(name)) {
         let content = answer(&addresses, scene, Ok(said)).content;
         // Who has to wait, or to ask on a page, is told so in an error, which is JSON as well.
-        let told = ["throttled", "sent back"].contains(&name);
+        let told = ["throttled", "sent back", "sent away"].contains(&name);
         let json = if told { matches!(content, Content::Failure(_)) } else { matches!(content, Content::Json(_)) };
         assert!(json, "{name}");
     }

@@ -9,6 +9,7 @@ use axum::response::Response;
 use http::header::{AsHeaderName, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use keyward_model::{FlowId, FlowType, Lang, Problem, Time, hex};
+use keyward_selfservice::outcome::{Entry, LoginOutcome};
 use keyward_selfservice::{Client, Guard, Visit};
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::continuity::Held;
@@ -306,6 +307,11 @@ impl Caller {
         self.refusal(Door::Api, &problem).send(self).await
     }
 
+    /// The same, to be sent with what else there is to say.
+    pub(crate) fn refusal_json(&self, problem: &Problem) -> Reply {
+        self.refusal(Door::Api, problem)
+    }
+
     fn refusal(&self, door: Door, problem: &Problem) -> Reply {
         answer::refusal(&self.site().addresses, door, self.is_scripted(), self.now, problem)
     }
@@ -331,6 +337,15 @@ impl Call {
         }
         let reply = answer::answer(&self.caller.site().addresses, scene, said);
         self.send(reply).await
+    }
+
+    /// Answers what became of a sign-in or sign-up, which may have turned into the other. `kind`: what it began as.
+    pub(crate) async fn answer_entry(self, kind: Kind, said: Result<Entry, Problem>) -> Response {
+        match said {
+            Ok(Entry::Login(outcome)) => self.answer(Kind::Login, Step::Submit, Ok(outcome)).await,
+            Ok(Entry::Registration(outcome)) => self.answer(Kind::Registration, Step::Submit, Ok(outcome)).await,
+            Err(problem) => self.answer(kind, Step::Submit, Err::<LoginOutcome, _>(problem)).await,
+        }
     }
 
     /// Refuses something that is not about a flow.

@@ -27,7 +27,10 @@ pub(crate) fn is_exempt(path: &str) -> bool {
             None => FLOWS.contains(&rest),
             Some((flow, "api")) => FLOWS.contains(&flow) || flow == "logout",
             Some(("login", "test")) => true,
-            Some(("methods", rest)) => rest.starts_with("oidc/callback/"),
+            // Providers may answer with a form; it is only asked for once more, and the round trip has a secret of its own.
+            Some(("methods", rest)) => {
+                rest == "oidc/callback" || rest.starts_with("oidc/callback/") || rest.starts_with("oidc/organization/")
+            }
             Some(_) => false,
         };
     }
@@ -113,7 +116,9 @@ mod tests {
             ("/self-service/logout/api", true),
             ("/self-service/errors", false),
             ("/self-service/methods/oidc/callback/op", true),
-            ("/self-service/methods/oidc/callback", false),
+            ("/self-service/methods/oidc/callback", true),
+            ("/self-service/methods/oidc/callbacks", false),
+            ("/self-service/methods/oidc/organization/o/callback/op", true),
             ("/sessions", true),
             ("/sessions/whoami", true),
             ("/sessionsx", false),

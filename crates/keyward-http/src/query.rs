@@ -9,7 +9,8 @@ use url::form_urlencoded;
 pub(crate) struct Query(Vec<(String, String)>);
 
 /// Parameters that decide what a request acts on: two of a kind would let two readers act on different ones (AC-55).
-const UNIQUE: [&str; 5] = ["return_to", "flow", "id", "csrf_token", "token"];
+const UNIQUE: [&str; 10] =
+    ["return_to", "flow", "id", "csrf_token", "token", "state", "code", "iss", "init_code", "return_to_code"];
 
 impl Query {
     /// Decodes `a=b&c=d` without the question mark (WHATWG URL, form-urlencoded); every text can be decoded.

@@ -142,10 +142,9 @@ impl Site {
 
 impl Site {
     /// The content policy of a built-in page. Some browsers hold redirects after a form to `form-action` as well, so it names
-    /// where a submit may redirect, `target` included.
-    pub(crate) fn page_policy(&self, target: Option<&Origin>) -> String {
-        let own = target.filter(|origin| origin.is_tuple()).map(Origin::ascii_serialization);
-        let targets: Vec<_> = self.form_targets.iter().chain(&own).map(String::as_str).collect();
+    /// where a submit may redirect, `more` included.
+    pub(crate) fn page_policy(&self, more: impl Iterator<Item = String>) -> String {
+        let targets: Vec<_> = self.form_targets.iter().cloned().chain(more).collect();
         CONTENT_SECURITY_POLICY.replace("form-action 'self'", &format!("form-action 'self' {}", targets.join(" ")))
     }
 }

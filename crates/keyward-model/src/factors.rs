@@ -171,6 +171,12 @@ pub struct AuthMethod {
     /// that was the first factor of a session is not its second one (decisions 12).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mailbox: Option<String>,
+    /// The authentication context class that the provider named in a token that was verified (OpenID Connect Core 2, `acr`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_acr: Option<String>,
+    /// How the person signed in at the provider, as a token that was verified says (`amr`, RFC 8176).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstream_amr: Vec<String>,
 }
 
 /// How a proof was given.
@@ -198,7 +204,16 @@ impl AuthMethod {
 
     /// A proof without further circumstances.
     pub const fn new(method: Proof, aal: Aal, completed_at: Time) -> Self {
-        Self { method, aal, completed_at, provider: None, organization: None, mailbox: None }
+        Self {
+            method,
+            aal,
+            completed_at,
+            provider: None,
+            organization: None,
+            mailbox: None,
+            upstream_acr: None,
+            upstream_amr: Vec::new(),
+        }
     }
 
     /// A code or link that was sent to this address came back.

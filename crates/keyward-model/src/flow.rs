@@ -199,6 +199,9 @@ pub struct SettingsExtra {
     /// The method whose submit was answered last, for pages that open its section; not on the wire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_method: Option<String>,
+    /// The method that came back from elsewhere to end here; on the wire as `active`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<String>,
 }
 
 /// What a login flow remembers beside its form.

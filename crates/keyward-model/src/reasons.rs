@@ -34,6 +34,47 @@ const REASONS: &[(&str, &str)] = &[
         "This cannot be used to sign in or to reach you. Check how it is written.",
         "Damit können Sie sich nicht anmelden und nicht erreicht werden. Prüfen Sie die Schreibweise.",
     ),
+    ("There is no such provider to sign in with.", "Einen solchen Anbieter für die Anmeldung gibt es nicht."),
+    (
+        "This is not an account that you connected. Use the one that you connected here.",
+        "Das ist kein Konto, das Sie verbunden haben. Verwenden Sie das, das Sie hier verbunden haben.",
+    ),
+    ("Connect one account or disconnect one, not both at once.", "Verbinden oder trennen Sie ein Konto, nicht beides zugleich."),
+    (
+        "There is no such provider, or an account there is connected already.",
+        "Einen solchen Anbieter gibt es nicht, oder ein Konto dort ist schon verbunden.",
+    ),
+    (
+        "There is no such provider, or no account there is connected.",
+        "Einen solchen Anbieter gibt es nicht, oder kein Konto dort ist verbunden.",
+    ),
+    (
+        "This is your only way in, so it can't be disconnected. Set a password or add a passkey first.",
+        "Das ist Ihr einziger Zugang, deshalb kann er nicht getrennt werden. Legen Sie zuerst ein Passwort oder einen Passkey an.",
+    ),
+    ("The provider sent no code along.", "Der Anbieter hat keinen Code mitgeschickt."),
+    ("The provider refused: {}.", "Der Anbieter hat abgelehnt: {}."),
+    ("The provider gave an answer that cannot be used: {}.", "Die Antwort des Anbieters ist nicht brauchbar: {}."),
+    (
+        "The provider sent no id token; the scope openid has to be allowed there.",
+        "Der Anbieter hat kein ID-Token geschickt; der Scope openid muss dort erlaubt sein.",
+    ),
+    ("The id token does not verify: {}.", "Das ID-Token lässt sich nicht bestätigen: {}."),
+    (
+        "The answer came from another provider than the one that was asked.",
+        "Die Antwort kam von einem anderen Anbieter als dem gefragten.",
+    ),
+    ("The sign-in was begun with another provider.", "Die Anmeldung wurde bei einem anderen Anbieter begonnen."),
+    (
+        "The provider's id token and its userinfo speak of different people.",
+        "ID-Token und Auskunft des Anbieters sprechen von verschiedenen Personen.",
+    ),
+    (
+        "What the provider said cannot be turned into an account; the log of the server says why.",
+        "Aus dem, was der Anbieter sagt, lässt sich kein Konto machen; das Protokoll des Servers sagt, warum.",
+    ),
+    ("The server has too much to do; please try again.", "Der Server hat zu viel zu tun; versuchen Sie es noch einmal."),
+    ("The server cannot show the provider who it is.", "Der Server kann sich beim Anbieter nicht ausweisen."),
     ("The address to return to is not allowed.", "Die Adresse für die Rückkehr ist nicht erlaubt."),
     (
         "Somebody else changed this account at the same moment. Look at it and try again.",

@@ -2,7 +2,7 @@
 //! Stories return them, `http::answer` turns them into statuses, bodies, cookies and redirects.
 //! Refusals of a form are outcomes too: the flow shows what is wrong. Everything else is a [`keyward_model::Problem`].
 
-use keyward_model::{ContinueWith, FlowType, IdentityId, Secret, Time};
+use keyward_model::{ContinueWith, FlowType, IdentityId, Problem, Secret, Time};
 
 use crate::view::{LoginView, MailedView, RegistrationView, SettingsView};
 
@@ -33,8 +33,8 @@ pub enum Outcome<V, S> {
         /// Seconds until the next attempt.
         retry_after: u32,
     },
-    /// Somebody is signed in already, so there is nothing to do here: programs get the refused flow (400), a browser is
-    /// sent on to `location` (303).
+    /// Nothing can be done here, and another page knows how to go on: programs get the refused flow (400), a browser is sent on to
+    /// `location` (303).
     SentOn {
         /// The flow with its message.
         view: V,
@@ -48,6 +48,18 @@ pub enum Outcome<V, S> {
         /// Where a browser goes.
         location: String,
     },
+    /// The browser goes to a provider and comes back later: a form is sent there (303), programs are told to send a browser (422).
+    SentAway {
+        /// Who talks.
+        flow_type: FlowType,
+        /// Where the browser goes.
+        location: String,
+    },
+    /// A browser did an app's part at a provider and goes back to the app, which fetches what became of it (303).
+    HandedOver {
+        /// Where the browser goes.
+        location: String,
+    },
     /// The story came to its end.
     Done(S),
 }
@@ -58,6 +70,26 @@ pub type SettingsOutcome = Outcome<SettingsView, Saved>;
 pub type LoginOutcome = Outcome<LoginView, SignedIn>;
 /// Registration stories.
 pub type RegistrationOutcome = Outcome<RegistrationView, Registered>;
+
+/// What became of a sign-in or sign-up: with a provider, one turns into the other (contract: login 7.8, 10.3).
+#[derive(Debug)]
+pub enum Entry {
+    /// It is about a login flow.
+    Login(LoginOutcome),
+    /// It is about a registration flow.
+    Registration(RegistrationOutcome),
+}
+
+/// Where somebody who comes back from a provider had left from, and what became of it.
+#[derive(Debug)]
+pub enum Returned {
+    /// A settings flow.
+    Settings(Result<SettingsOutcome, Problem>),
+    /// A login flow.
+    Login(Result<Entry, Problem>),
+    /// A registration flow.
+    Registration(Result<Entry, Problem>),
+}
 
 /// Recovery stories.
 pub type RecoveryOutcome = Outcome<MailedView, Recovered>;

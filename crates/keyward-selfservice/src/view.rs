@@ -56,6 +56,8 @@ pub struct LoginView {
     pub identity_schema: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transient_payload: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_token_exchange_code: Option<String>,
 }
 
 /// A registration flow.
@@ -79,6 +81,8 @@ pub struct RegistrationView {
     pub identity_schema: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transient_payload: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_token_exchange_code: Option<String>,
 }
 
 /// A recovery or verification flow.

@@ -15,6 +15,7 @@ use crate::courier::{Counts, Gateways};
 use crate::hashing::{Argon2Parameters, HashCapacity, HashParameters, Hasher, HasherError};
 use crate::keys::{KeyError, KeyMaterial, Keyring};
 use crate::networks::Networks;
+use crate::oidc::Providers;
 use crate::outbound::{Outbound, OutboundRules};
 use crate::schema::{SchemaError, SchemaSource, Schemas};
 use crate::sign_ins::SignIns;
@@ -48,6 +49,8 @@ pub struct App {
     pub tokenizers: Tokenizers,
     /// HTTP gateways for messages.
     pub gateways: Gateways,
+    /// Social sign-in.
+    pub oidc: Providers,
     /// What became of messages so far.
     pub messages: Arc<Counts>,
 }
@@ -73,6 +76,9 @@ pub enum BuildError {
     /// Snippets of the courier cannot be used; each with its key and where that was written.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Courier(Vec<BadDocument>),
+    /// Mappers or keys of providers cannot be used; each with its key and where that was written.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Oidc(Vec<BadDocument>),
 }
 
 fn list(errors: &[(String, SchemaError)]) -> String {
@@ -145,6 +151,7 @@ impl App {
         };
         let tokenizers = Tokenizers::load(&config.session.tokenizers, outbound_rules(&config)).map_err(BuildError::Tokenizer)?;
         let gateways = Gateways::load(&config).map_err(BuildError::Courier)?;
+        let oidc = Providers::load(&config).map_err(BuildError::Oidc)?;
         Ok(Self {
             config,
             store,
@@ -159,6 +166,7 @@ impl App {
             jsonnet: Arc::new(Jsonnet::of_this_program(cores)),
             tokenizers,
             gateways,
+            oidc,
             messages: Arc::default(),
         })
     }

@@ -1,10 +1,10 @@
-//! Pausing a change until the person proved themself again, and resuming it (decisions 3).
-//! The settings story pauses and resumes; the login story admits the next submit by a grant.
+//! Pausing a change until the person proved themself again, or came back from a provider, and resuming it (decisions 3).
+//! The stories pause and resume; the login story admits the next submit of settings by a grant.
 //! The database holds only ciphertext: the key of each paused payload exists in the browser's sealed cookie alone.
 
 use std::collections::BTreeMap;
 
-use keyward_model::{ContainerId, Flow, Secret, Settings, Span, Time};
+use keyward_model::{ContainerId, FlowId, IdentityId, Secret, Span, Time};
 use keyward_store::{Batch, ContainerRow, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,21 @@ use crate::App;
 use crate::seal::{self, Place};
 
 /// How long a paused payload waits.
-pub const PAUSE: Span = Span::minutes(15);
+const PAUSE: Span = Span::minutes(15);
+/// How long a round trip to a provider may take.
+const ROUND_TRIP_LASTS: Span = Span::minutes(30);
+
+/// The container of what is kept while the person is at a provider.
+pub const ROUND_TRIP: &str = "ory_kratos_oidc_auth_code_session";
+
+/// What a paused payload belongs to; nothing else opens it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Belongs {
+    /// The flow.
+    pub flow_id: FlowId,
+    /// Whose it is, when it was left by somebody who was signed in.
+    pub identity_id: Option<IdentityId>,
+}
 
 /// What the browser holds of its paused payloads: container name → where it is and what opens it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,59 +56,57 @@ pub fn container_name(method: &str) -> String {
 }
 
 /// Seals `content`, adds its row to `batch` and hands the key to the browser's `held`.
-/// A second pause of the same method replaces the first: its key is forgotten.
+/// A second pause under the same name replaces the first: its key is forgotten.
 ///
 /// # Errors
 /// When the content cannot be serialised.
 pub fn pause<T: Serialize>(
     app: &App,
-    flow: &Flow<Settings>,
-    method: &str,
+    belongs: Belongs,
+    name: &str,
     content: &T,
     now: Time,
     held: &mut Held,
     batch: &mut Batch,
 ) -> Result<(), serde_json::Error> {
     let id: ContainerId = app.random().id();
-    let name = container_name(method);
     let content = Secret::new(serde_json::to_vec(content)?);
-    let bound_to = binding(id, &name, flow);
+    let bound_to = binding(id, name, belongs);
     let (key, payload) = seal::seal_under_fresh_key(place(&bound_to), content.reveal(), app.random());
     batch.insert_container(&ContainerRow {
         id,
-        name: name.clone(),
-        identity_id: Some(flow.extra.identity_id),
-        flow_id: flow.id,
-        expires_at: now + PAUSE,
+        name: name.to_owned(),
+        identity_id: belongs.identity_id,
+        flow_id: belongs.flow_id,
+        expires_at: now + if name == ROUND_TRIP { ROUND_TRIP_LASTS } else { PAUSE },
         payload,
         created_at: now,
     });
-    if let Some(previous) = held.0.insert(name, Parcel { id, key }) {
+    if let Some(previous) = held.0.insert(name.to_owned(), Parcel { id, key }) {
         batch.drop_containers(&[previous.id]);
     }
     Ok(())
 }
 
-/// Opens what was paused for `method` on this flow. `None` when there is nothing, it is too old, it belongs to another
+/// Opens what was paused under a name for this flow. `None` when there is nothing, it is too old, it belongs to another
 /// flow or identity, or the key does not fit; in each of these cases nothing is revealed.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn open<T: for<'de> Deserialize<'de>>(
     app: &App,
-    flow: &Flow<Settings>,
-    method: &str,
+    belongs: Belongs,
+    name: &str,
     now: Time,
     held: &Held,
 ) -> Result<Option<Opened<T>>, StoreError> {
-    let name = container_name(method);
-    let Some(parcel) = held.0.get(&name) else { return Ok(None) };
+    let Some(parcel) = held.0.get(name) else { return Ok(None) };
     let Some(row) = app.store.find_container(parcel.id).await? else { return Ok(None) };
-    let identity_id = flow.extra.identity_id;
-    if row.expires_at <= now || row.name != name || row.flow_id != flow.id || row.identity_id != Some(identity_id) {
+    let left_by = Belongs { flow_id: row.flow_id, identity_id: row.identity_id };
+    if row.expires_at <= now || row.name != name || left_by != belongs {
         return Ok(None);
     }
-    let bound_to = binding(row.id, &name, flow);
+    let bound_to = binding(row.id, name, belongs);
     let opened = seal::open_under_fresh_key(&parcel.key, place(&bound_to), &row.payload).ok();
     let content = opened.and_then(|plain| serde_json::from_slice(plain.reveal()).ok());
     Ok(content.map(|content| Opened { container: row, content }))
@@ -111,8 +123,9 @@ pub fn abort_all(held: &mut Held, batch: &mut Batch) {
 }
 
 /// What the ciphertext is bound to: its row, and through it identity, flow and method.
-fn binding(id: ContainerId, name: &str, flow: &Flow<Settings>) -> String {
-    format!("{id}/{}/{}/{name}", flow.extra.identity_id, flow.id)
+fn binding(id: ContainerId, name: &str, belongs: Belongs) -> String {
+    let identity = belongs.identity_id.map(|id| id.to_string()).unwrap_or_default();
+    format!("{id}/{identity}/{}/{name}", belongs.flow_id)
 }
 
 const fn place(binding: &str) -> Place<'_> {

@@ -20,6 +20,7 @@ pub mod keys;
 pub mod lookup_codes;
 pub mod mailboxes;
 pub mod networks;
+pub mod oidc;
 pub mod outbound;
 pub mod password_policy;
 pub mod passwords;

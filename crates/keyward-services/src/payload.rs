@@ -244,26 +244,39 @@ impl Payload {
     /// 4000026 at `transient_payload` when it is no object, 4000001 when it has more than `most` bytes of JSON.
     pub fn transient_payload(&self, most: usize) -> Result<Option<Map<String, Value>>, FormErrors> {
         const NAME: &str = "transient_payload";
-        let mut found = match self.find(NAME) {
-            Found::Nothing => None,
-            Found::Other(Value::Object(map)) => Some(map.clone()),
-            Found::Other(value) => return Err(FormErrors::at(NAME, wrong_type(&["object"], value))),
-            Found::Text(text) => match (self.encoding, read_json(text.as_bytes())) {
-                (Encoding::Form | Encoding::Query, Ok(Value::Object(map))) => Some(map),
-                _ => return Err(FormErrors::at(NAME, wrong_type(&["object"], &Value::String(String::new())))),
-            },
-        };
-        for (key, value) in self.dotted(NAME) {
-            let map = found.get_or_insert_with(Map::new);
-            let path = split_key(key);
-            insert_at(map, &path[1..], value.into_owned());
-        }
-        match found {
+        match self.object(NAME)? {
             Some(map) if Value::Object(map.clone()).to_string().len() > most => {
                 Err(FormErrors::at(NAME, Message::reason("The additional data is too long.")))
             }
             found => Ok(found),
         }
+    }
+
+    /// A top-level object: JSON, dotted fields, or JSON text in a form field.
+    ///
+    /// # Errors
+    /// 4000026 at the field when it is no object.
+    pub fn object(&self, name: &'static str) -> Result<Option<Map<String, Value>>, FormErrors> {
+        let mut found = match self.find(name) {
+            Found::Nothing => None,
+            Found::Other(Value::Object(map)) => Some(map.clone()),
+            Found::Other(value) => return Err(FormErrors::at(name, wrong_type(&["object"], value))),
+            Found::Text(text) => match (self.encoding, read_json(text.as_bytes())) {
+                (Encoding::Form | Encoding::Query, Ok(Value::Object(map))) => Some(map),
+                _ => return Err(FormErrors::at(name, wrong_type(&["object"], &Value::String(String::new())))),
+            },
+        };
+        for (key, value) in self.dotted(name) {
+            let map = found.get_or_insert_with(Map::new);
+            let path = split_key(key);
+            insert_at(map, &path[1..], value.into_owned());
+        }
+        Ok(found)
+    }
+
+    /// Whether it came as JSON: no page of another site can send that without being asked first (Fetch Standard, CORS preflight).
+    pub const fn is_json(&self) -> bool {
+        matches!(self.fields, Fields::Json(_))
     }
 
     /// What stands nested under a top-level key of a JSON body.

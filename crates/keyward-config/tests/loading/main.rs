@@ -1,12 +1,13 @@
 //! Loading as the binary does it: files, environment and flags in, settings or every mistake out.
 
 mod mistakes;
+mod providers;
 
 use std::collections::BTreeMap;
 
 use keyward_config::{
-    Config, ConfigErrors, DEFAULT_SCHEMA, Flags, HashAlgorithm, Hook, Limits, Loaded, LogFormat, LogLevel, Quickstart,
-    Reauthentication, SameSite, Source, SubjectSource, WarningKind, load,
+    ClaimsSource, Config, ConfigErrors, DEFAULT_SCHEMA, Flags, HashAlgorithm, Hook, Limits, Loaded, LogFormat, LogLevel,
+    Quickstart, Reauthentication, SameSite, Source, SubjectSource, WarningKind, load,
 };
 use keyward_model::{RequiredAal, Secret, Span};
 
@@ -368,10 +369,7 @@ fn a_configuration_with_every_method_loads() {
     assert_eq!(config.selfservice.flows.registration.flow.after.hooks_for("oidc"), [Hook::Session]);
     assert!(config.feature_flags.use_continue_with_transitions && config.selfservice.methods.lookup_secret_enabled);
     assert_eq!(config.selfservice.methods.webauthn.relying_party.origins, ["http://localhost:4455"]);
-    assert_eq!(
-        config.selfservice.methods.oidc.config.reveal().pointer("/providers/0/client_secret"),
-        Some(&"walk-secret".into())
-    );
+    assert_eq!(config.selfservice.methods.oidc.providers[0].client_secret, Secret::new("walk-secret".to_owned()));
 }
 
 #[test]
@@ -384,9 +382,9 @@ selfservice:
     let names = [format!("{prefix}_0_CLIENT_ID"), format!("{prefix}_0_CLIENT_SECRET"), format!("{prefix}_0_CLAIMS_SOURCE")];
     let environment = [(names[0].as_str(), "abc"), (names[1].as_str(), "s3cr3t"), (names[2].as_str(), "userinfo")];
     let config = try_load(&[BASE, text], &environment, false).unwrap_or_else(|errors| panic!("{errors}")).config;
-    let raw = config.selfservice.methods.oidc.config.reveal();
-    assert_eq!(raw.pointer("/providers/0/client_id"), Some(&"abc".into()));
-    assert_eq!(raw.pointer("/providers/0/client_secret"), Some(&"s3cr3t".into()));
+    let [google] = config.selfservice.methods.oidc.providers.as_slice() else { panic!("one provider") };
+    assert_eq!((google.client_id.as_str(), &google.client_secret), ("abc", &Secret::new("s3cr3t".to_owned())));
+    assert_eq!(google.claims_source, ClaimsSource::Userinfo);
     assert_eq!(mistakes(&[BASE, text], &environment[1..]).len(), 1);
 }
 

@@ -13,6 +13,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
         "method",
         &[
             ("password", "updateLoginFlowWithPasswordMethod"),
+            ("oidc", "updateLoginFlowWithOidcMethod"),
             ("code", "updateLoginFlowWithCodeMethod"),
             ("totp", "updateLoginFlowWithTotpMethod"),
             ("passkey", "updateLoginFlowWithPasskeyMethod"),
@@ -81,6 +82,49 @@ pub(super) const SCHEMAS: &[Schema] = &[
         ],
     ),
     Schema::object(
+        "updateLoginFlowWithOidcMethod",
+        "Signs in with a provider.",
+        &[
+            may("method", Text).says("`oidc`; may be left out."),
+            may("csrf_token", Text),
+            must("provider", Text).says("The provider's id."),
+            may("upstream_parameters", Object).says("`hd`, `prompt`, `auth_type` and `acr_values` for the provider."),
+            may("id_token", Text).says("A token that an app has already, in its own flow."),
+            may("id_token_nonce", Text).says("The nonce that the app asked for."),
+            may("traits", Object),
+            may("transient_payload", Object),
+        ],
+    ),
+    Schema::object(
+        "updateRegistrationFlowWithOidcMethod",
+        "Signs up with a provider.",
+        &[
+            may("method", Text).says("`oidc`; may be left out."),
+            may("csrf_token", Text),
+            must("provider", Text).says("The provider's id."),
+            may("upstream_parameters", Object).says("`hd`, `prompt`, `auth_type` and `acr_values` for the provider."),
+            may("id_token", Text).says("A token that an app has already, in its own flow."),
+            may("id_token_nonce", Text).says("The nonce that the app asked for."),
+            may("traits", Object),
+            may("transient_payload", Object),
+        ],
+    ),
+    Schema::object(
+        "updateSettingsFlowWithOidcMethod",
+        "Connects an account at a provider, or disconnects it.",
+        &[
+            may("method", Text).says("`oidc`; may be left out."),
+            may("csrf_token", Text),
+            may("link", Text).says("The id of the provider to connect."),
+            may("unlink", Text).says("The id of the provider to disconnect."),
+            may("upstream_parameters", Object).says("`hd`, `prompt`, `auth_type` and `acr_values` for the provider."),
+            may("id_token", Text).says("A token that an app has already, in its own flow."),
+            may("id_token_nonce", Text).says("The nonce that the app asked for."),
+            may("traits", Object),
+            may("transient_payload", Object),
+        ],
+    ),
+    Schema::object(
         "updateLoginFlowWithCodeMethod",
         "Asks for a code by mail or text message, and shows it.",
         &[
@@ -140,6 +184,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
         "method",
         &[
             ("password", "updateRegistrationFlowWithPasswordMethod"),
+            ("oidc", "updateRegistrationFlowWithOidcMethod"),
             ("code", "updateRegistrationFlowWithCodeMethod"),
             ("passkey", "updateRegistrationFlowWithPasskeyMethod"),
             ("webauthn", "updateRegistrationFlowWithWebAuthnMethod"),
@@ -198,6 +243,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
         &[
             ("profile", "updateSettingsFlowWithProfileMethod"),
             ("password", "updateSettingsFlowWithPasswordMethod"),
+            ("oidc", "updateSettingsFlowWithOidcMethod"),
             ("totp", "updateSettingsFlowWithTotpMethod"),
             ("passkey", "updateSettingsFlowWithPasskeyMethod"),
             ("webauthn", "updateSettingsFlowWithWebAuthnMethod"),

@@ -26,6 +26,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
             may("requested_aal", Named("authenticatorAssuranceLevel")),
             must("state", Named("loginFlowState")),
             may("identity_schema", Text),
+            may("session_token_exchange_code", Text).says("Fetches the token together with what a browser brings back."),
             may("transient_payload", Object),
         ],
     ),
@@ -44,6 +45,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
             may("organization_id", Uuid),
             must("state", Named("loginFlowState")),
             may("identity_schema", Text),
+            may("session_token_exchange_code", Text).says("Fetches the token together with what a browser brings back."),
             may("transient_payload", Object),
         ],
     ),
@@ -195,6 +197,11 @@ pub(super) const SCHEMAS: &[Schema] = &[
             must("session", Named("session")),
             may("continue_with", List(&Named("continueWith"))),
         ],
+    ),
+    Schema::object(
+        "successfulCodeExchangeResponse",
+        "The session that a browser began for an app.",
+        &[must("session_token", Text), must("session", Named("session"))],
     ),
     Schema::object(
         "successfulNativeRegistration",

@@ -68,8 +68,9 @@ const SUBMITTED: &[Answer] = &[
     refuses(403),
     refuses(404),
     shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
-    shows(422, "The second factor comes next.", Named("errorBrowserLocationChangeRequired")),
+    shows(422, "The second factor or a provider comes next.", Named("errorBrowserLocationChangeRequired")),
     refuses(429),
+    refuses(502),
 ];
 
 async fn create_browser(called: Called) -> Result<Response, Response> {
@@ -98,5 +99,5 @@ async fn submit(Extension(caller): Called, body: Body) -> Result<Response, Respo
     let (mut call, submitted) = enter_submit(caller, Kind::Login, body).await?;
     let id = call.caller.flow_id("flow");
     let said = login::submit(call.caller.app(), &mut call.visit, id, submitted).await;
-    Ok(call.answer(Kind::Login, Step::Submit, said).await)
+    Ok(call.answer_entry(Kind::Login, said).await)
 }

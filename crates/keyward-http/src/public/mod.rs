@@ -6,6 +6,7 @@ mod errors;
 pub(crate) mod health;
 mod login;
 mod logout;
+mod oidc;
 mod pages;
 mod recovery;
 mod redirects;
@@ -40,6 +41,7 @@ pub(crate) fn routes() -> Router {
         .merge(registration::routes())
         .merge(recovery::routes())
         .merge(verification::routes())
+        .merge(oidc::routes())
         .merge(logout::routes())
         .merge(sessions::routes())
         .merge(whoami::routes())
@@ -63,6 +65,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         settings::OPERATIONS,
         recovery::OPERATIONS,
         verification::OPERATIONS,
+        oidc::OPERATIONS,
         logout::OPERATIONS,
         whoami::OPERATIONS,
         sessions::OPERATIONS,

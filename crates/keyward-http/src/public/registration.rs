@@ -70,7 +70,9 @@ const SUBMITTED: &[Answer] = &[
     refuses(403),
     refuses(404),
     shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
+    shows(422, "A provider comes next.", Named("errorBrowserLocationChangeRequired")),
     refuses(429),
+    refuses(502),
 ];
 
 async fn create_browser(called: Called) -> Result<Response, Response> {
@@ -99,5 +101,5 @@ async fn submit(Extension(caller): Called, body: Body) -> Result<Response, Respo
     let (mut call, submitted) = enter_submit(caller, Kind::Registration, body).await?;
     let id = call.caller.flow_id("flow");
     let said = registration::submit(call.caller.app(), &mut call.visit, id, submitted).await;
-    Ok(call.answer(Kind::Registration, Step::Submit, said).await)
+    Ok(call.answer_entry(Kind::Registration, said).await)
 }

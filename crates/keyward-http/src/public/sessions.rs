@@ -8,13 +8,19 @@ use axum::response::Response;
 use axum::routing::{delete, get};
 use http::StatusCode;
 use http::header::{HeaderName, LINK};
-use keyward_model::SessionId;
+use keyward_model::{Problem, SessionId};
+use keyward_selfservice::outcome::{Entry, IssuedSession, Outcome};
+use keyward_selfservice::stories::exchange::exchange;
 use keyward_selfservice::stories::sessions::{self, Page};
 use serde_json::json;
 
 use super::{Called, visit};
-use crate::openapi::Shape::{List, Named};
-use crate::openapi::{BY_COOKIE, BY_TOKEN, Operation, PAGE, PAGE_SIZE, PAGE_TOKEN, PER_PAGE, SESSION, nothing, refuses, shows};
+use crate::answer::flow_json;
+use crate::caller::Caller;
+use crate::openapi::Shape::{List, Named, Text};
+use crate::openapi::{
+    BY_COOKIE, BY_TOKEN, Operation, PAGE, PAGE_SIZE, PAGE_TOKEN, PER_PAGE, SESSION, in_query, nothing, refuses, shows,
+};
 use crate::pagination::PageQuery;
 use crate::query::Query;
 use crate::reply::Reply;
@@ -22,7 +28,10 @@ use crate::reply::Reply;
 pub(crate) const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
 
 pub(super) fn routes() -> Router {
-    Router::new().route("/sessions", get(list).delete(end_others)).route("/sessions/{id}", delete(end_one))
+    Router::new()
+        .route("/sessions", get(list).delete(end_others))
+        .route("/sessions/token-exchange", get(exchange_token))
+        .route("/sessions/{id}", delete(end_one))
 }
 
 /// The same, for programs.
@@ -39,7 +48,50 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .takes(&[SESSION, BY_TOKEN, BY_COOKIE])
         .signed_in()
         .answers(&[nothing("It has ended."), refuses(400), refuses(401)]),
+    Operation::frontend(
+        "GET",
+        "/sessions/token-exchange",
+        "exchangeSessionToken",
+        "Fetches the session that a browser began for an app, once.",
+    )
+    .takes(&[
+        in_query("init_code", Text, "The code that came with the flow.").required(),
+        in_query("return_to_code", Text, "The code that the browser brought back.").required(),
+    ])
+    .answers(&[
+        shows(200, "The session and its token.", Named("successfulCodeExchangeResponse")),
+        refuses(400),
+        refuses(404),
+        shows(422, "Nobody was signed in; the flow says why.", Named("loginFlow")),
+    ]),
 ];
+
+async fn exchange_token(Extension(caller): Called) -> Result<Response, Response> {
+    let mut call = visit(caller).await?;
+    let query = call.caller.query.clone();
+    let said = exchange(call.caller.app(), &mut call.visit, query.get("init_code"), query.get("return_to_code")).await;
+    let reply = match said {
+        Ok(Entry::Login(Outcome::Done(done))) => exchanged(&call.caller, Some(done.session)),
+        Ok(Entry::Registration(Outcome::Done(done))) => exchanged(&call.caller, done.session),
+        Ok(entry) => match flow_json(entry) {
+            Ok(json) => Reply::json(StatusCode::UNPROCESSABLE_ENTITY, json),
+            Err(problem) => return Ok(call.refuse_json(problem).await),
+        },
+        Err(problem) => return Ok(call.refuse_json(problem).await),
+    };
+    Ok(call.send(reply).await)
+}
+
+/// The session for the app; none where the sign-up hands none out.
+fn exchanged(caller: &Caller, session: Option<IssuedSession>) -> Reply {
+    let token = session.as_ref().and_then(|session| session.token.as_ref());
+    let (Some(session), Some(token)) = (&session, token) else {
+        let reason = "The account was made, but signing up signs nobody in here.".to_owned();
+        return caller.refusal_json(&Problem::NotFound { reason: Some(reason) });
+    };
+    let token = serde_json::Value::from(token.reveal().as_str());
+    Reply::json(StatusCode::OK, format!("{{\"session_token\":{token},\"session\":{}}}", session.json))
+}
 
 async fn list(Extension(caller): Called) -> Result<Response, Response> {
     let page = match PageQuery::read(&caller.query) {

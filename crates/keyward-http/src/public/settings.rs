@@ -81,7 +81,9 @@ const SUBMITTED: &[Answer] = &[
     refuses(403),
     refuses(404),
     shows(410, "A new flow stands in its place.", Named("selfServiceFlowExpiredError")),
+    shows(422, "A provider comes next.", Named("errorBrowserLocationChangeRequired")),
     refuses(429),
+    refuses(502),
 ];
 
 async fn create_browser(called: Called) -> Result<Response, Response> {

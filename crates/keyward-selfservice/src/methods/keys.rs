@@ -289,6 +289,7 @@ pub(super) fn has_another_way_in(app: &App, identity: &IdentitySnapshot, kind: C
     let mut left = identity.factors();
     let count = if kind == CredentialType::Passkey { &mut left.passkey } else { &mut left.webauthn_passwordless };
     *count = count.saturating_sub(1);
+    left.oidc = super::oidc::usable(app, identity, None);
     app.ways_in(&left) > 0
 }
 

@@ -5,6 +5,7 @@
 pub mod code;
 mod keys;
 pub mod lookup_secret;
+pub mod oidc;
 pub mod passkey;
 pub mod password;
 pub mod profile;
@@ -32,15 +33,30 @@ use serde_json::Value;
 use crate::visit::Visit;
 
 /// Settings methods in the order in which they are asked (contract: settings 3.0.1).
-pub const SETTINGS: &[&dyn SettingsMethod] =
-    &[&profile::Profile, &password::Password, &totp::Totp, &passkey::Passkey, &webauthn::Webauthn, &lookup_secret::LookupSecret];
+pub const SETTINGS: &[&dyn SettingsMethod] = &[
+    &profile::Profile,
+    &password::Password,
+    &oidc::Oidc,
+    &totp::Totp,
+    &passkey::Passkey,
+    &webauthn::Webauthn,
+    &lookup_secret::LookupSecret,
+];
 
 /// Login methods in the order in which they are asked (contract: login 6.3).
-pub const LOGIN: &[&dyn LoginMethod] =
-    &[&password::Password, &code::Code, &totp::Totp, &passkey::Passkey, &webauthn::Webauthn, &lookup_secret::LookupSecret];
+pub const LOGIN: &[&dyn LoginMethod] = &[
+    &password::Password,
+    &oidc::Oidc,
+    &code::Code,
+    &totp::Totp,
+    &passkey::Passkey,
+    &webauthn::Webauthn,
+    &lookup_secret::LookupSecret,
+];
 
 /// Registration methods in the order in which they are asked (contract: login 9).
-pub const REGISTRATION: &[&dyn RegistrationMethod] = &[&password::Password, &code::Code, &passkey::Passkey, &webauthn::Webauthn];
+pub const REGISTRATION: &[&dyn RegistrationMethod] =
+    &[&password::Password, &oidc::Oidc, &code::Code, &passkey::Passkey, &webauthn::Webauthn];
 
 /// A boxed future, so that methods can stand in a slice.
 pub type Step<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -131,6 +147,8 @@ pub enum Proposal {
         /// For the audit log.
         events: Vec<Event>,
     },
+    /// Change nothing yet: the person goes to a provider first.
+    Depart(Box<oidc::Departure>),
 }
 
 /// What a settings submit changes.
@@ -218,6 +236,10 @@ pub enum LoginProposal {
     Ask,
     /// A message is on its way, and the flow waits for what it says.
     Sent(Box<Sent>),
+    /// The person goes to a provider first.
+    Depart(Box<oidc::Departure>),
+    /// A provider vouched for somebody who has no account yet.
+    Unknown(Box<oidc::Arrival>),
 }
 
 /// A message that is sent when the flow is stored; its method's nodes are all that the flow shows from then on.
@@ -334,6 +356,10 @@ pub enum RegistrationProposal {
     Create(Box<Applicant>),
     /// A message is on its way, and the flow waits for what it says.
     Sent(Box<Sent>),
+    /// The person goes to a provider first.
+    Depart(Box<oidc::Departure>),
+    /// A provider vouched for somebody.
+    Arrived(Box<oidc::Arrival>),
 }
 
 impl From<Applicant> for RegistrationProposal {
@@ -353,6 +379,10 @@ pub trait RegistrationMethod: Sync {
     /// What to keep, sealed, until the submit: runs once when a flow is made.
     fn remember(&self, _app: &App, _schema: &IdentitySchema, _flow: &Flow<Registration>) -> Option<Value> {
         None
+    }
+    /// Whether traits come from elsewhere as well, so that those of the submit need not be complete.
+    fn brings_traits(&self) -> bool {
+        false
     }
     /// What it shows beside the traits.
     fn nodes(&self, context: &RegistrationContext<'_>) -> Vec<Node>;

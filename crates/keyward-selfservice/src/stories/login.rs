@@ -4,30 +4,36 @@
 
 use keyward_config::Hook;
 use keyward_model::{
-    Aal, Device, EntryState, Flow, FlowId, FlowType, FormErrors, IdentitySnapshot, IdentityState, JsonList, LOGIN_GROUPS, Login,
-    LoginExtra, Message, NodeOrder, Problem, Session, Time, flow_admits, session_aal, sort_entry, wire_json,
+    Aal, EntryState, Flow, FlowId, FlowType, FormErrors, IdentitySnapshot, IdentityState, LOGIN_GROUPS, Login, LoginExtra,
+    Message, NodeOrder, Problem, Time, sort_entry,
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::payload::Payload;
-use keyward_services::session::{self, find_active_by_id, session_json};
-use keyward_services::tokens::SessionToken;
-use keyward_services::{App, attempts, flow_rows, mailboxes, storage_problem};
-use keyward_store::{Batch, GrantRow, Refusal as Guarded, StoreError};
+use keyward_services::session::find_active_by_id;
+use keyward_services::{App, attempts, flow_rows, storage_problem};
+use keyward_store::Batch;
 use serde_json::{Map, Value};
 
+mod arriving;
 mod asked;
+mod session;
 mod steps;
 
+pub(super) use arriving::{arrive, ask_owner, welcome};
 use asked::Asked;
+pub(super) use session::new_session;
+use session::{Way, finish, sign_in};
 use steps::{DUE, open, step, wait};
 
-use super::verification_after::{self, Cause, Which};
+use super::linking::PendingLink;
+use super::verification_after::{self, Cause};
 use super::{
-    FORM_ATTEMPTS, new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, sessions, store_form, ui,
+    exchange, new_flow, note, provider, registration, replace_expired, return_to, same_browser, sessions, store_form, ui,
 };
 use crate::gate;
+use crate::methods::oidc::{Arrival, Departure, recognise};
 use crate::methods::{LOGIN, LoginContext, LoginMethod, LoginProposal, Next, Proven, Queued, Refusal, Sent};
-use crate::outcome::{IssuedSession, LoginOutcome, Outcome, SignedIn};
+use crate::outcome::{Entry, LoginOutcome, Outcome, SignedIn};
 use crate::view::LoginView;
 use crate::visit::{Submitted, Visit};
 
@@ -55,6 +61,10 @@ pub async fn create(app: &App, visit: &mut Visit, flow_type: FlowType, request_u
     let mut flow = begin(app, visit, flow_type, request_url, &asked, refresh);
     let identity = signed_in_identity(app, visit).await?;
     remember(app, visit, &mut flow, identity.as_ref());
+    let exchange_code = exchange::begin(app, visit, &mut flow, asked.exchange);
+    if let Some(first_step) = asked.account_link {
+        PendingLink::take_over(app, visit, first_step, &mut flow).await?;
+    }
     if refresh {
         flow.form.messages.push(Message::plain(1_010_003));
     }
@@ -72,7 +82,9 @@ pub async fn create(app: &App, visit: &mut Visit, flow_type: FlowType, request_u
         attempts::give_back_all(app, sent.counted).await;
         return Err(storage_problem(error));
     }
-    Ok(Outcome::Created(view(app, visit, &flow)))
+    let mut view = view(app, visit, &flow);
+    view.session_token_exchange_code = exchange_code;
+    Ok(Outcome::Created(view))
 }
 
 /// Reads a login flow (contract: login 6.4).
@@ -93,7 +105,7 @@ pub async fn fetch(app: &App, visit: &mut Visit, id: Option<FlowId>) -> Result<L
 ///
 /// # Errors
 /// Everything that is not shown on the form itself.
-pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted: Submitted) -> Result<LoginOutcome, Problem> {
+pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted: Submitted) -> Result<Entry, Problem> {
     let mut flow = find(app, id.ok_or(Problem::FlowIdMalformed)?).await?;
     visit.flow_type = Some(flow.flow_type);
     match &visit.session {
@@ -104,7 +116,7 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
             flow.form.refuse(errors);
             store_form(app, &mut flow, Batch::new()).await?;
             let location = super::default_location(app);
-            return Ok(Outcome::SentOn { view: view(app, visit, &flow), location });
+            return Ok(Entry::Login(Outcome::SentOn { view: view(app, visit, &flow), location }));
         }
         None if flow.extra.requested_aal == Aal::Aal2 => return Err(Problem::Aal1Required),
         _ => {}
@@ -114,29 +126,63 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
     }
     let body = match submitted {
         Submitted::Body(Ok(body)) => body,
-        Submitted::Body(Err(error)) => return refuse(app, visit, flow, None, error.into(), Vec::new()).await,
-        Submitted::Nothing => {
-            let errors = FormErrors::global(Message::plain(4_010_002));
-            return refuse(app, visit, flow, None, errors, Vec::new()).await;
-        }
+        Submitted::Body(Err(error)) => return refuse(app, visit, flow, None, error.into(), Vec::new()).await.map(Entry::Login),
+        Submitted::Nothing => return unclaimed(app, visit, flow).await,
     };
     let Some(method) = LOGIN.iter().copied().find(|method| method.claims(&flow, &body)) else {
-        return refuse(app, visit, flow, None, FormErrors::global(Message::plain(4_010_002)), Vec::new()).await;
+        return unclaimed(app, visit, flow).await;
     };
+    conclude(app, visit, flow, method, Evidence::Submitted(&body)).await
+}
+
+/// Nobody answers to what was sent.
+async fn unclaimed(app: &App, visit: &Visit, flow: Flow<Login>) -> Result<Entry, Problem> {
+    refuse(app, visit, flow, None, FormErrors::global(Message::plain(4_010_002)), Vec::new()).await.map(Entry::Login)
+}
+
+/// What shows who somebody is.
+#[derive(Clone, Copy)]
+enum Evidence<'a> {
+    /// What they sent.
+    Submitted(&'a Payload),
+    /// A provider, after a round trip.
+    Arrived(&'a Arrival),
+}
+
+impl Evidence<'_> {
+    /// What a refused form shows again.
+    fn echo(self, method: &dyn LoginMethod) -> Vec<(String, Value)> {
+        match self {
+            Self::Submitted(body) => method.echo(body),
+            Self::Arrived(_) => Vec::new(),
+        }
+    }
+}
+
+/// Leads what shows who somebody is to its end, and says what came of it.
+async fn conclude(
+    app: &App,
+    visit: &mut Visit,
+    mut flow: Flow<Login>,
+    method: &dyn LoginMethod,
+    evidence: Evidence<'_>,
+) -> Result<Entry, Problem> {
     let stepped = flow.extra.active.clone();
-    match prove(app, visit, &mut flow, method, &body).await {
+    let outcome = match prove(app, visit, &mut flow, method, evidence).await {
         Ok(Reached::SignedIn(signed_in)) => Ok(Outcome::Done(*signed_in)),
         Ok(Reached::Next(next)) => step(app, visit, flow, method, next).await,
         Ok(Reached::Sent(sent)) => wait(app, visit, flow, method, sent).await,
         Ok(Reached::Nothing) => Ok(Outcome::SentBack(view(app, visit, &flow))),
+        Ok(Reached::Departing(departure)) => provider::leave(app, visit, flow, *departure, Batch::new()).await,
+        Ok(Reached::Unknown(arrival)) => return Box::pin(registration::welcome(app, visit, &flow, *arrival)).await,
         Err(Refusal::Form(errors)) => {
             // Somebody was proved and is refused all the same: what was typed is not at fault, and starts over.
             let proved = flow.extra.active != stepped && flow.extra.active.is_some();
-            let echo = if proved { Vec::new() } else { method.echo(&body) };
+            let echo = if proved { Vec::new() } else { evidence.echo(method) };
             refuse(app, visit, flow, Some(method), errors, echo).await
         }
         Err(Refusal::Problem(Problem::TooManyAttempts { retry_after })) => {
-            throttle(app, visit, flow, method, retry_after, method.echo(&body)).await
+            throttle(app, visit, flow, method, retry_after, evidence.echo(method)).await
         }
         Err(Refusal::Problem(problem)) => {
             if let Problem::Csrf(_) = problem {
@@ -145,7 +191,8 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
             }
             Err(problem)
         }
-    }
+    };
+    outcome.map(Entry::Login)
 }
 
 /// How far a submit came.
@@ -153,6 +200,10 @@ enum Reached {
     SignedIn(Box<SignedIn>),
     Next(Next),
     Sent(Sent),
+    /// The person goes to a provider.
+    Departing(Box<Departure>),
+    /// A provider vouched for somebody who has no account.
+    Unknown(Box<Arrival>),
     /// It brought nothing to judge.
     Nothing,
 }
@@ -162,13 +213,19 @@ async fn prove(
     visit: &Visit,
     flow: &mut Flow<Login>,
     method: &dyn LoginMethod,
-    body: &Payload,
+    evidence: Evidence<'_>,
 ) -> Result<Reached, Refusal> {
     if !method.enabled(&app.config) {
         return Err(Problem::MethodDisabled.into());
     }
-    gate::guard(flow.flow_type, visit)?;
-    let transient = body.transient_payload(app.config.limits.transient_payload_bytes)?;
+    let transient = match evidence {
+        Evidence::Submitted(body) => {
+            gate::guard_submit(flow.flow_type, visit, method.id(), body)?;
+            body.transient_payload(app.config.limits.transient_payload_bytes)?
+        }
+        // Guarded when they left.
+        Evidence::Arrived(arrival) => arrival.transient_payload.clone(),
+    };
     if flow.state == EntryState::PassedChallenge {
         return Err(FormErrors::global(Message::plain(4_010_002)).into());
     }
@@ -179,10 +236,17 @@ async fn prove(
     };
     let mut visit = visit.clone();
     for _ in 0..ATTEMPTS {
-        let proven = match method.prove(&LoginContext { app, visit: &visit, flow }, body).await? {
+        let context = LoginContext { app, visit: &visit, flow };
+        let proposal = match evidence {
+            Evidence::Submitted(body) => method.prove(&context, body).await?,
+            Evidence::Arrived(arrival) => recognise(&context, arrival).await?,
+        };
+        let proven = match proposal {
             LoginProposal::Proven(proven) => *proven,
             LoginProposal::Next(next) => return Ok(Reached::Next(next)),
             LoginProposal::Sent(sent) => return Ok(Reached::Sent(*sent)),
+            LoginProposal::Depart(departure) => return Ok(Reached::Departing(departure)),
+            LoginProposal::Unknown(arrival) => return Ok(Reached::Unknown(arrival)),
             LoginProposal::Ask => return Ok(Reached::Nothing),
         };
         flow.extra.active = Some(method.id().to_owned());
@@ -256,193 +320,7 @@ async fn admit_address(
     }
 }
 
-/// How somebody signs in.
-struct Way<'a> {
-    method: &'a dyn LoginMethod,
-    /// Where a browser goes afterwards.
-    location: String,
-    /// What the client sent along for templates.
-    transient: Option<&'a Map<String, Value>>,
-}
-
-/// Makes a session, or raises the one that is there, in one commit with the flow, the grant and the audit log.
-/// `None` when another request was faster in using something up, or in changing the session or the account.
-async fn sign_in(
-    app: &App,
-    visit: &Visit,
-    flow: &mut Flow<Login>,
-    way: Way<'_>,
-    proven: Proven,
-) -> Result<Option<SignedIn>, Refusal> {
-    let now = visit.now;
-    let Way { method, location, transient } = way;
-    let Proven { identity, proof, upkeep, attempt } = proven;
-    let identity_id = identity.identity.id;
-    // What is used up comes first: whoever is late there is told about the code, not about the session.
-    let mut batch = upkeep;
-    let current = visit.session.as_ref().filter(|active| active.session.identity_id == identity_id);
-    // A second factor is proven inside a session and never starts one.
-    if current.is_none() && proof.aal == Aal::Aal2 && flow.extra.requested_aal == Aal::Aal2 {
-        return Err(Problem::Aal1Required.into());
-    }
-    let (session, token) = match current {
-        Some(active) => {
-            let mut session = active.session.clone();
-            session.methods.push(proof);
-            session.aal = session_aal(&session.methods.items());
-            session.authenticated_at = now;
-            session.expires_at = now + app.config.session.lifespan;
-            batch.raise_session(&session, now);
-            let event = Event::done(EventKind::RefreshSucceeded).session(session.id);
-            event.identity(identity_id).flow(flow.id).method(method.id()).write(app, &visit.client, now, &mut batch);
-            (session, None)
-        }
-        None => {
-            let token = SessionToken::generate(app.random());
-            let session = new_session(app, visit, identity_id, proof);
-            if hooks(app, method).contains(&Hook::RevokeActiveSessions) {
-                batch.revoke_other_sessions(identity_id, session.id, now);
-                Event::done(EventKind::SessionsRevoked).identity(identity_id).write(app, &visit.client, now, &mut batch);
-            }
-            session::insert(app, &session, &token, now, &mut batch);
-            let event = Event::done(EventKind::LoginSucceeded).identity(identity_id).session(session.id);
-            event.flow(flow.id).method(method.id()).write(app, &visit.client, now, &mut batch);
-            session_issued(&session).write(app, &visit.client, now, &mut batch);
-            (session, Some(token))
-        }
-    };
-    if let Some(settings_flow_id) = flow.extra.serves {
-        batch.insert_grant(&GrantRow {
-            id: app.random().id(),
-            settings_flow_id,
-            identity_id,
-            session_id: session.id,
-            expires_at: now + gate::GRANT,
-            used_at: None,
-        });
-    }
-    let cause = Cause {
-        flow_type: flow.flow_type,
-        request_url: &flow.request_url,
-        session: Some(session.id),
-        transient_payload: transient,
-    };
-    // Where a second step is due, the first one has sent it (contract: login 8.3).
-    let verifies = hooks(app, method).contains(&Hook::Verification) && flow.extra.requested_aal == Aal::Aal1;
-    let begun = match verifies {
-        true => verification_after::begin(app, visit, &cause, &identity, Which::Unverified).await?,
-        false => Vec::new(),
-    };
-    let identity = match verification_after::write_for(app, &begun, identity, now, &mut batch) {
-        Ok(identity) => identity,
-        Err(refusal) => {
-            verification_after::give_back(app, begun).await;
-            return Err(refusal);
-        }
-    };
-    attempt.release(&mut batch);
-    flow.state = EntryState::PassedChallenge;
-    flow.form.clear();
-    flow.extra.active = Some(method.id().to_owned());
-    flow.extra.updated_at = now;
-    let mut continue_with = redirect(flow.flow_type, &location);
-    continue_with.extend(verification_after::published(app, &begun, hooks(app, method)));
-    let page = begun.first().map(|begun| begun.page(app)).filter(|_| hooks(app, method).contains(&Hook::ShowVerificationUi));
-    let outcome = finish(app, flow, batch).await;
-    if outcome.is_err() {
-        verification_after::give_back(app, begun).await;
-    }
-    match outcome {
-        Ok(()) => attempt.refund(app),
-        Err(StoreError::Refused(Guarded::VersionConflict)) => {
-            // Two right submits of one flow: the other one signed in. Else the account was changed at the same moment.
-            let stored = find(app, flow.id).await?;
-            return match stored.state {
-                EntryState::PassedChallenge => Err(FormErrors::global(Message::plain(4_010_002)).into()),
-                _ => Ok(None),
-            };
-        }
-        Err(StoreError::Refused(Guarded::AlreadyUsed)) => return Ok(None),
-        // The session ended while the password was being checked, or another request raised it.
-        Err(StoreError::Refused(Guarded::Gone)) if current.is_some() => return Ok(None),
-        Err(StoreError::Refused(Guarded::Gone)) => return Err(Problem::SessionInactive.into()),
-        Err(error) => return Err(storage_problem(error).into()),
-    }
-
-    let available = mailboxes::available(app, &identity, &session.methods.items());
-    // Whoami would refuse such a session, so the second factor has to follow.
-    let weak = !flow_admits(session.aal, available, app.config.session.whoami_required_aal);
-    let second_factor = weak.then(|| second_factor_url(app, flow));
-    let whole = session.aal >= Aal::Aal2 || available < Aal::Aal2;
-    let hide_identity = weak && flow.flow_type == FlowType::Api;
-    let stored = wire_json(&identity.identity);
-    Ok(Some(SignedIn {
-        flow_type: flow.flow_type,
-        remembered: whole.then_some(identity_id),
-        session: IssuedSession {
-            token: token.map(|token| token.reveal().clone().into()),
-            expires_at: session.expires_at,
-            json: session_json(&session, true, (!hide_identity).then_some(stored.as_str()), app.public_base()),
-            rotate_csrf: current.is_none(),
-        },
-        continue_with,
-        location: page.unwrap_or(location),
-        second_factor,
-    }))
-}
-
-/// Commits a sign-in together with its flow. A wrong submit of the same flow may have written its message in the meantime: the
-/// right one wins over it, but not over another right one. Where the account changed since it was read, it says that what was
-/// shown is used up, so that it is judged anew.
-async fn finish(app: &App, flow: &mut Flow<Login>, batch: Batch) -> Result<(), StoreError> {
-    let mut outcome = Ok(());
-    for _ in 0..FORM_ATTEMPTS {
-        let mut whole = batch.clone();
-        let read = flow.version;
-        flow_rows::update(app, flow, &mut whole);
-        outcome = app.store.commit(whole).await;
-        if !matches!(outcome, Err(StoreError::Refused(Guarded::VersionConflict))) {
-            return outcome;
-        }
-        match flow_rows::find::<Login>(app, flow.id).await? {
-            Some(stored) if stored.state != EntryState::PassedChallenge && stored.version == read => {
-                return Err(StoreError::Refused(Guarded::AlreadyUsed));
-            }
-            Some(stored) if stored.state != EntryState::PassedChallenge => flow.version = stored.version,
-            _ => return outcome,
-        }
-    }
-    outcome
-}
-
-/// A session that begins now with one proof.
-pub(super) fn new_session(
-    app: &App,
-    visit: &Visit,
-    identity_id: keyward_model::IdentityId,
-    proof: keyward_model::AuthMethod,
-) -> Session {
-    let methods = [proof];
-    Session {
-        id: app.random().id(),
-        identity_id,
-        active: true,
-        aal: session_aal(&methods),
-        methods: JsonList::of(&methods),
-        authenticated_at: visit.now,
-        issued_at: visit.now,
-        expires_at: visit.now + app.config.session.lifespan,
-        devices: JsonList::of(&[Device {
-            id: app.random().id(),
-            ip_address: visit.client.address.clone(),
-            user_agent: visit.client.user_agent.clone(),
-            location: Some(visit.client.location.clone()),
-        }]),
-        version: 1,
-    }
-}
-
-async fn refuse(
+pub(super) async fn refuse(
     app: &App,
     visit: &Visit,
     flow: Flow<Login>,
@@ -494,7 +372,7 @@ async fn throttle(
     Ok(Outcome::Throttled { view: view(app, visit, &flow), retry_after })
 }
 
-async fn expire(app: &App, visit: &Visit, flow: &Flow<Login>) -> Problem {
+pub(super) async fn expire(app: &App, visit: &Visit, flow: &Flow<Login>) -> Problem {
     let asked = match Asked::read(app, &flow.request_url) {
         Ok(asked) => asked,
         Err(problem) => return problem,
@@ -502,6 +380,8 @@ async fn expire(app: &App, visit: &Visit, flow: &Flow<Login>) -> Problem {
     let refresh = flow.extra.refresh && visit.session.is_some();
     let mut replacement = begin(app, visit, flow.flow_type, &flow.request_url, &asked, refresh);
     replacement.extra.serves = flow.extra.serves;
+    exchange::hand_on(flow, &mut replacement);
+    PendingLink::hand_on(flow, &mut replacement);
     match signed_in_identity(app, visit).await {
         Ok(identity) => remember(app, visit, &mut replacement, identity.as_ref()),
         Err(problem) => return problem,
@@ -539,7 +419,7 @@ fn remember(app: &App, visit: &Visit, flow: &mut Flow<Login>, identity: Option<&
     }
 }
 
-async fn find(app: &App, id: FlowId) -> Result<Flow<Login>, Problem> {
+pub(super) async fn find(app: &App, id: FlowId) -> Result<Flow<Login>, Problem> {
     flow_rows::find(app, id).await.map_err(storage_problem)?.ok_or(Problem::FlowNotFound)
 }
 
@@ -558,16 +438,24 @@ fn second_factor_url(app: &App, flow: &Flow<Login>) -> String {
     format!("{}/self-service/login/browser?{}", app.public_base(), query.finish())
 }
 
-fn view(app: &App, visit: &Visit, flow: &Flow<Login>) -> LoginView {
+pub(super) fn view(app: &App, visit: &Visit, flow: &Flow<Login>) -> LoginView {
     let context = LoginContext { app, visit, flow };
     let due = flow.memory.0.get(DUE).and_then(Value::as_str);
     let enabled = || LOGIN.iter().filter(|method| method.enabled(&app.config));
     // Switched off meanwhile, it is not waited for.
     let due = due.filter(|due| enabled().any(|method| method.id() == *due));
     let shown = enabled().filter(|method| due.is_none_or(|due| due == method.id()));
-    let nodes = shown.flat_map(|method| method.nodes(&context)).collect();
+    let nodes: Vec<_> = shown.flat_map(|method| method.nodes(&context)).collect();
+    let pending = PendingLink::of(flow);
+    let nodes = match &pending {
+        Some(pending) => pending.show(nodes),
+        None => nodes,
+    };
     let keys = ["csrf_token", "identifier", "password"].map(str::to_owned);
-    let ui = ui(app, visit, flow, nodes, |nodes| sort_entry(nodes, &NodeOrder { groups: LOGIN_GROUPS, keys: &keys }));
+    let mut ui = ui(app, visit, flow, nodes, |nodes| sort_entry(nodes, &NodeOrder { groups: LOGIN_GROUPS, keys: &keys }));
+    if let Some(pending) = pending {
+        ui.messages.insert(0, pending.message(app).in_language(visit.lang));
+    }
     let Flow { extra, .. } = flow;
     let created_at: Time = flow.issued_at;
     LoginView {
@@ -587,5 +475,6 @@ fn view(app: &App, visit: &Visit, flow: &Flow<Login>) -> LoginView {
         state: flow.state,
         identity_schema: extra.identity_schema.clone(),
         transient_payload: None,
+        session_token_exchange_code: None,
     }
 }

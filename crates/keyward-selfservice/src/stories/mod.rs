@@ -2,11 +2,14 @@
 //! `http` tells them with values and gets an outcome or a problem back.
 //! What several stories share stands here: making a flow, replacing an expired one, and where a browser goes afterwards.
 
+pub mod exchange;
+mod linking;
 pub mod login;
 pub mod logout;
 mod mailed;
 mod pending_traits;
 mod previous_addresses;
+pub mod provider;
 pub mod recovery;
 pub mod registration;
 pub mod sessions;
@@ -23,6 +26,9 @@ use keyward_services::schema::IdentitySchema;
 use keyward_services::{App, flow_rows, storage_problem};
 use keyward_store::{Batch, Refusal as Guarded, StoreError};
 use url::{Position, Url};
+
+pub(crate) use exchange::is_begun;
+pub(crate) use linking::{PendingLink, owner_of};
 
 use crate::visit::Visit;
 
@@ -184,6 +190,21 @@ pub(crate) async fn note(app: &App, client: &Client, now: Time, event: Event) {
     if let Err(error) = app.store.commit(batch).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "An audit event could not be written");
     }
+}
+
+/// How somebody signs in, as the wire's method words.
+fn ways_in(app: &App, identity: &IdentitySnapshot) -> Vec<String> {
+    let factors = identity.factors();
+    let methods = &app.config.selfservice.methods;
+    let counted = |on: bool, count: u32| if on { count } else { 0 };
+    let ways = [
+        ("password", factors.password),
+        ("oidc", counted(methods.oidc.enabled, factors.oidc)),
+        ("passkey", counted(methods.passkey.enabled, factors.passkey)),
+        ("webauthn", counted(methods.webauthn.enabled && methods.webauthn.passwordless, factors.webauthn_passwordless)),
+        ("code", counted(app.code_use().passwordless, factors.code)),
+    ];
+    ways.into_iter().filter(|(_, count)| *count > 0).map(|(way, _)| way.to_owned()).collect()
 }
 
 /// The event of a session that begins.

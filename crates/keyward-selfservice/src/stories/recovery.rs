@@ -338,7 +338,7 @@ async fn recover(
         None => AuthMethod::handed_over(Proof::CodeRecovery, Aal::Aal1, now),
     };
     let token = SessionToken::generate(app.random());
-    let session = login::new_session(app, visit, identity, proof);
+    let session = login::new_session(app, visit, identity, &[proof]);
     session::insert(app, &session, &token, now, &mut batch);
     if Recovery::settings(app).flow.after.hooks.contains(&Hook::RevokeActiveSessions) {
         batch.revoke_other_sessions(identity, session.id, now);

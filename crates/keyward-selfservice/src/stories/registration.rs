@@ -9,6 +9,7 @@ use keyward_model::{
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::derive::{Bounds, IdentityEdit, derive};
+use keyward_services::oidc::Links;
 use keyward_services::payload::Payload;
 use keyward_services::schema::IdentitySchema;
 use keyward_services::session::{self, serve_identity, session_json};
@@ -17,14 +18,21 @@ use keyward_services::{App, attempts, flow_rows, storage_problem};
 use keyward_store::{Batch, Refusal as Guarded, StoreError, UniqueConflict};
 use serde_json::{Value, json};
 
+mod arriving;
+
+pub(super) use arriving::{arrive, welcome};
+
 use super::verification_after::{self, Cause, Which};
-use super::{login, new_flow, note, redirect, replace_expired, return_to, same_browser, session_issued, store_form, ui};
+use super::{
+    exchange, login, new_flow, note, provider, redirect, replace_expired, return_to, same_browser, session_issued, store_form, ui,
+};
 use crate::gate;
+use crate::methods::oidc::{Arrival, COMPLETING, Departure};
 use crate::methods::{
     Applicant, Queued, REGISTERED_ALREADY, REGISTRATION, Refusal, RegistrationContext, RegistrationMethod, RegistrationProposal,
     Sent, TRAITS, echo_traits,
 };
-use crate::outcome::{IssuedSession, Outcome, Registered, RegistrationOutcome};
+use crate::outcome::{Entry, IssuedSession, Outcome, Registered, RegistrationOutcome};
 use crate::view::RegistrationView;
 use crate::visit::{Submitted, Visit};
 use keyward_model::ContinueWith;
@@ -51,10 +59,14 @@ pub async fn create(
         return Err(Problem::BadRequest { reason: "The identity schema cannot be chosen here.".to_owned() });
     }
     remember(app, &mut flow)?;
+    let is_asked_for = flow.query("return_session_token_exchange_code").as_deref() == Some("true");
+    let exchange_code = exchange::begin(app, visit, &mut flow, is_asked_for);
     let mut batch = Batch::new();
     flow_rows::insert(app, &flow, &mut batch);
     app.store.commit(batch).await.map_err(storage_problem)?;
-    Ok(Outcome::Created(view(app, visit, &flow)?))
+    let mut view = view(app, visit, &flow)?;
+    view.session_token_exchange_code = exchange_code;
+    Ok(Outcome::Created(view))
 }
 
 /// Reads a registration flow (contract: login 9).
@@ -75,12 +87,7 @@ pub async fn fetch(app: &App, visit: &mut Visit, id: Option<FlowId>) -> Result<R
 ///
 /// # Errors
 /// Everything that is not shown on the form itself.
-pub async fn submit(
-    app: &App,
-    visit: &mut Visit,
-    id: Option<FlowId>,
-    submitted: Submitted,
-) -> Result<RegistrationOutcome, Problem> {
+pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted: Submitted) -> Result<Entry, Problem> {
     let mut flow = find(app, id.ok_or(Problem::FlowIdMalformed)?).await?;
     visit.flow_type = Some(flow.flow_type);
     if !app.config.selfservice.flows.registration.enabled {
@@ -90,23 +97,25 @@ pub async fn submit(
         return Err(Problem::SessionAlreadyAvailable { location: super::default_location(app) });
     }
     if flow.is_expired(visit.now) {
-        let mut replacement = begin(app, visit, flow.flow_type, &flow.request_url);
-        remember(app, &mut replacement)?;
-        return Err(replace_expired(app, replacement, &flow).await);
+        return Err(expire(app, visit, &flow).await);
     }
     let body = match submitted {
         Submitted::Body(Ok(body)) => body,
-        Submitted::Body(Err(error)) => return refuse(app, visit, flow, None, error.into(), Vec::new()).await,
+        Submitted::Body(Err(error)) => {
+            return refuse(app, visit, flow, None, error.into(), Vec::new()).await.map(Entry::Registration);
+        }
         Submitted::Nothing => {
             let errors = FormErrors::global(Message::plain(4_010_003));
-            return refuse(app, visit, flow, None, errors, Vec::new()).await;
+            return refuse(app, visit, flow, None, errors, Vec::new()).await.map(Entry::Registration);
         }
     };
     let schema = schema(app, &flow)?;
     let method = REGISTRATION.iter().copied().find(|method| method.claims(&body));
-    match apply(app, visit, &mut flow, schema, method, &body).await {
+    let outcome = match apply(app, visit, &mut flow, schema, method, &body).await {
         Ok(Reached::Registered(registered)) => Ok(Outcome::Done(*registered)),
         Ok(Reached::Waiting) => Ok(Outcome::Mailed(view(app, visit, &flow)?)),
+        Ok(Reached::Departing(departure)) => provider::leave(app, visit, flow, *departure, Batch::new()).await,
+        Ok(Reached::Arrived(arrival)) => return arrive(app, visit, flow, *arrival).await,
         Err(Refusal::Form(errors)) => refuse(app, visit, flow, method, errors, typed(schema, &body)).await,
         Err(Refusal::Problem(Problem::TooManyAttempts { retry_after })) => {
             throttle(app, visit, flow, method, retry_after, typed(schema, &body)).await
@@ -117,7 +126,8 @@ pub async fn submit(
             }
             Err(problem)
         }
-    }
+    };
+    outcome.map(Entry::Registration)
 }
 
 /// What a refused form shows again; there is nothing stored that it could show instead.
@@ -130,6 +140,10 @@ enum Reached {
     Registered(Box<Registered>),
     /// The flow waits for what a message says.
     Waiting,
+    /// The person goes to a provider.
+    Departing(Box<Departure>),
+    /// A provider vouched for somebody.
+    Arrived(Box<Arrival>),
 }
 
 async fn apply(
@@ -143,7 +157,7 @@ async fn apply(
     if method.is_some_and(|method| !method.enabled(&app.config)) {
         return Err(Problem::MethodDisabled.into());
     }
-    gate::guard(flow.flow_type, visit)?;
+    gate::guard_submit(flow.flow_type, visit, method.map_or("", |method| method.id()), body)?;
     let transient = body.transient_payload(app.config.limits.transient_payload_bytes)?;
     if flow.state == EntryState::PassedChallenge {
         return Err(FormErrors::global(Message::plain(4_010_003)).into());
@@ -151,7 +165,8 @@ async fn apply(
     let traits = schema.decode_traits(body);
     let due = flow.memory.0.get(DUE).and_then(Value::as_str);
     // Traits that a message was sent for are valid, and the method refuses all others.
-    if due.is_none_or(|due| method.is_none_or(|method| method.id() != due)) {
+    let are_complete = method.is_none_or(|method| !method.brings_traits());
+    if are_complete && due.is_none_or(|due| method.is_none_or(|method| method.id() != due)) {
         let mut errors = schema.validate(&traits);
         if let Some(method) = method {
             errors.0.extend(method.check(body).0);
@@ -166,10 +181,16 @@ async fn apply(
     };
     match method.apply(&RegistrationContext { app, visit, flow, schema }, body, traits).await? {
         RegistrationProposal::Sent(sent) => wait(app, visit, flow, method, *sent).await.map(|()| Reached::Waiting),
+        RegistrationProposal::Depart(departure) => Ok(Reached::Departing(departure)),
+        RegistrationProposal::Arrived(arrival) => Ok(Reached::Arrived(arrival)),
         RegistrationProposal::Create(applicant) => {
             let attempt = applicant.attempt.clone();
             let ending = Ending { transient_payload: transient.as_ref(), location };
-            let created = create_account(app, visit, flow, schema, method, *applicant, ending).await;
+            let created = match create_account(app, visit, flow, schema, method, *applicant, ending).await {
+                Ok(registered) => Ok(registered),
+                Err(NotCreated::Refused(refusal)) => Err(refusal),
+                Err(NotCreated::Taken(traits)) => Err(FormErrors::global(taken(app, schema, &traits).await?).into()),
+            };
             match (&created, attempt) {
                 (Ok(_), Some(attempt)) => attempt.refund(app),
                 // It was right, in vain.
@@ -223,6 +244,20 @@ struct Ending<'a> {
     location: String,
 }
 
+/// Why no account was made.
+enum NotCreated {
+    /// One of these traits is somebody else's.
+    Taken(Value),
+    /// Anything else.
+    Refused(Refusal),
+}
+
+impl<R: Into<Refusal>> From<R> for NotCreated {
+    fn from(refusal: R) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
+
 async fn create_account(
     app: &App,
     visit: &Visit,
@@ -231,7 +266,7 @@ async fn create_account(
     method: &dyn RegistrationMethod,
     applicant: Applicant,
     Ending { transient_payload, location }: Ending<'_>,
-) -> Result<Registered, Refusal> {
+) -> Result<Registered, NotCreated> {
     let edit = IdentityEdit { bounds: Bounds::from(&app.config.limits), ..applicant.edit };
     let mut derived = derive(schema, None, &edit, visit.now, app.random())?;
     let identity_id = derived.identity.id;
@@ -239,7 +274,7 @@ async fn create_account(
     let hooks = app.config.selfservice.flows.registration.flow.after.hooks_for(method.id());
     let issued = hooks.contains(&Hook::Session).then(|| {
         let token = SessionToken::generate(app.random());
-        (login::new_session(app, visit, identity_id, applicant.proof), token)
+        (login::new_session(app, visit, identity_id, &[applicant.proof]), token)
     });
     let cause = Cause {
         flow_type: flow.flow_type,
@@ -280,7 +315,7 @@ async fn create_account(
         Err(StoreError::Unique(UniqueConflict::Key)) => {
             return Err(FormErrors::global(Message::reason(REGISTERED_ALREADY)).into());
         }
-        Err(StoreError::Unique(_)) => return Err(FormErrors::global(taken(app, schema, &identity.identity.traits).await?).into()),
+        Err(StoreError::Unique(_)) => return Err(NotCreated::Taken(identity.identity.traits)),
         // Two submits of one flow: the first one made the account.
         Err(StoreError::Refused(Guarded::VersionConflict | Guarded::AlreadyUsed)) => {
             return Err(FormErrors::global(Message::plain(4_010_003)).into());
@@ -320,20 +355,11 @@ async fn taken(app: &App, schema: &IdentitySchema, traits: &Value) -> Result<Mes
     for (kind, identifier) in named.chain(reached) {
         let owner = app.store.find_identity_by_identifier(kind, &identifier).await.map_err(storage_problem)?;
         let Some(owner) = owner else { continue };
-        let factors = owner.factors();
-        let methods = &app.config.selfservice.methods;
-        let keys = if methods.webauthn.enabled && methods.webauthn.passwordless { factors.webauthn_passwordless } else { 0 };
-        let ways = [
-            ("password", factors.password),
-            ("oidc", factors.oidc),
-            ("passkey", if methods.passkey.enabled { factors.passkey } else { 0 }),
-            ("webauthn", keys),
-            ("code", if app.code_use().passwordless { factors.code } else { 0 }),
-        ];
-        let ways: Vec<_> = ways.into_iter().filter(|(_, count)| *count > 0).map(|(way, _)| way).collect();
+        let links = Links::of(owner.credential(CredentialType::Oidc));
+        let providers: Vec<_> = app.oidc.iter().map(|one| one.id()).filter(|id| links.find(id).is_some()).collect();
         let context = json!({
-            "available_credential_types": ways,
-            "available_oidc_providers": [],
+            "available_credential_types": super::ways_in(app, &owner),
+            "available_oidc_providers": providers,
             "credential_identifier_hint": identifier,
         });
         return Ok(Message::new(4_000_028, context));
@@ -341,7 +367,7 @@ async fn taken(app: &App, schema: &IdentitySchema, traits: &Value) -> Result<Mes
     Ok(Message::plain(4_000_007))
 }
 
-async fn refuse(
+pub(super) async fn refuse(
     app: &App,
     visit: &Visit,
     flow: Flow<Registration>,
@@ -391,7 +417,7 @@ async fn throttle(
     Ok(Outcome::Throttled { view: view(app, visit, &flow)?, retry_after })
 }
 
-fn begin(app: &App, visit: &Visit, flow_type: FlowType, request_url: &str) -> Flow<Registration> {
+pub(super) fn begin(app: &App, visit: &Visit, flow_type: FlowType, request_url: &str) -> Flow<Registration> {
     let lifespan = app.config.selfservice.flows.registration.flow.lifespan;
     let extra = RegistrationExtra {
         browser: visit.browsers.first().filter(|_| flow_type == FlowType::Browser).cloned(),
@@ -401,6 +427,15 @@ fn begin(app: &App, visit: &Visit, flow_type: FlowType, request_url: &str) -> Fl
     flow.extra.organization_id = flow.query("organization").filter(|id| FlowId::parse(id).is_some());
     flow.extra.identity_schema = flow.query("identity_schema");
     flow
+}
+
+pub(super) async fn expire(app: &App, visit: &Visit, flow: &Flow<Registration>) -> Problem {
+    let mut replacement = begin(app, visit, flow.flow_type, &flow.request_url);
+    if let Err(problem) = remember(app, &mut replacement) {
+        return problem;
+    }
+    exchange::hand_on(flow, &mut replacement);
+    replace_expired(app, replacement, flow).await
 }
 
 /// Lets every method put what it needs until the submit into the flow's sealed memory.
@@ -414,7 +449,7 @@ fn remember(app: &App, flow: &mut Flow<Registration>) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn find(app: &App, id: FlowId) -> Result<Flow<Registration>, Problem> {
+pub(super) async fn find(app: &App, id: FlowId) -> Result<Flow<Registration>, Problem> {
     flow_rows::find(app, id).await.map_err(storage_problem)?.ok_or(Problem::FlowNotFound)
 }
 
@@ -428,7 +463,7 @@ fn after_location(app: &App, method: &str) -> String {
     configured.map_or_else(|| super::default_location(app), str::to_owned)
 }
 
-fn view(app: &App, visit: &Visit, flow: &Flow<Registration>) -> Result<RegistrationView, Problem> {
+pub(super) fn view(app: &App, visit: &Visit, flow: &Flow<Registration>) -> Result<RegistrationView, Problem> {
     let schema = schema(app, flow)?;
     let context = RegistrationContext { app, visit, flow, schema };
     let enabled = || REGISTRATION.iter().filter(|method| method.enabled(&app.config));
@@ -441,6 +476,9 @@ fn view(app: &App, visit: &Visit, flow: &Flow<Registration>) -> Result<Registrat
     if due.is_some() {
         nodes = nodes.into_iter().map(|node| node.with(|input| input.input_type = InputType::Hidden)).collect();
     }
+    // Somebody whose traits a provider did not tell in full comes from there; no other method asks for them.
+    let completing = flow.memory.0.get("oidc").is_some_and(|memory| memory.get(COMPLETING).is_some());
+    let due = due.or(completing.then_some("oidc"));
     let shown = enabled().filter(|method| due.is_none_or(|due| due == method.id()));
     nodes.extend(shown.flat_map(|method| method.nodes(&context)));
     // The password stands behind the first trait (contract: login 5.5).
@@ -464,5 +502,6 @@ fn view(app: &App, visit: &Visit, flow: &Flow<Registration>) -> Result<Registrat
         state: flow.state,
         identity_schema: flow.extra.identity_schema.clone(),
         transient_payload: None,
+        session_token_exchange_code: None,
     })
 }

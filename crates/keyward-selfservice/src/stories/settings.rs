@@ -2,15 +2,13 @@
 //! `http` tells it for `/self-service/settings…`; the built-in pages and every other client go the same way.
 //! Read [`submit`] top to bottom: it is the whole story of a change, from the door to the commit.
 
-use keyward_config::Hook;
 use keyward_model::{
-    AuthMethod, ContainerId, Flow, FlowId, FlowOrigin, FlowType, FormErrors, IdentitySnapshot, JsonList, Message, NodeOrder,
-    Operation, Problem, SETTINGS_GROUPS, SETTINGS_KEYS, Session, Settings, SettingsExtra, SettingsState, Time, session_aal,
-    sort_settings, wire_json,
+    ContainerId, Flow, FlowId, FlowOrigin, FlowType, FormErrors, IdentitySnapshot, Message, NodeOrder, Operation, Problem,
+    SETTINGS_GROUPS, SETTINGS_KEYS, Settings, SettingsExtra, SettingsState, sort_settings, wire_json,
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::continuity;
-use keyward_services::derive::{Derived, derive};
+use keyward_services::derive::derive;
 use keyward_services::payload::Payload;
 use keyward_services::schema::IdentitySchema;
 use keyward_services::session::{ActiveSession, find_active_by_id, serve_identity};
@@ -19,18 +17,23 @@ use keyward_store::{Batch, ContainerRow, Refusal as Guarded, StoreError, UniqueC
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+mod arriving;
+mod contributions;
 mod new_address;
 mod paused;
 
+pub(super) use arriving::{arrive, find_left, refuse_arrival};
+use contributions::{contribute, note_change, note_success, raise, refused};
 use new_address::{hold, one_at_a_time};
 use paused::{Taken, pause, take};
 
 use super::verification_after::{self, Cause, Which};
-use super::{
-    new_flow, note, pending_traits, previous_addresses, redirect, replace_expired, return_to, schema_of, store_form, ui,
-};
+use super::{new_flow, note, pending_traits, provider, redirect, replace_expired, return_to, schema_of, store_form, ui};
 use crate::gate::{self, Admission};
-use crate::methods::{Change, Proposal, REGISTERED_ALREADY, Refusal, SETTINGS, SettingsContext, SettingsMethod, ShowOnce};
+use crate::methods::oidc::{Arrival, Connect, Departure};
+use crate::methods::{
+    Change, Proposal, REGISTERED_ALREADY, Refusal, SETTINGS, SettingsContext, SettingsMethod, SettingsStep, ShowOnce,
+};
 use crate::outcome::{Outcome, Saved, SettingsOutcome};
 use crate::view::SettingsView;
 use crate::visit::{Submitted, Visit};
@@ -111,11 +114,19 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
         return refuse(app, visit, flow, &identity, schema, Refused::form(None, errors)).await;
     };
     let replayed = paused.is_some();
-    let submit = Submit { app, visit, active: &active, method, body: &body, paused };
+    let submit = Submit { app, visit, active: &active, method, source: Source::Submitted { body: &body, paused } };
     match change(&submit, &mut flow, &identity, schema).await {
         Ok(Changed::Saved(saved)) => Ok(Outcome::Done(saved)),
         Ok(Changed::Kept(view)) => Ok(Outcome::Continued(view)),
         Ok(Changed::Held { view, location }) => Ok(Outcome::LedOn { view, location }),
+        Ok(Changed::Departing(departure)) => {
+            // Replayed once: what was paused has led to where it wanted.
+            let mut batch = Batch::new();
+            if let Some(container) = submit.paused() {
+                batch.consume_container(container, visit.now);
+            }
+            provider::leave(app, visit, flow, *departure, batch).await
+        }
         // API flows never pause, and what was paused once waits where it is.
         Err(Refusal::Problem(problem @ Problem::RefreshRequired { .. })) if flow.flow_type == FlowType::Browser && !replayed => {
             pause(app, visit, &flow, &active, method, &body).await?;
@@ -124,9 +135,9 @@ pub async fn submit(app: &App, visit: &mut Visit, id: Option<FlowId>, submitted:
         Err(Refusal::Problem(problem)) => Err(refused(&submit, flow.id, problem).await),
         Err(Refusal::Form(errors)) => {
             let context = SettingsContext { app, visit, flow: &flow, identity: &identity, schema };
-            let echo = method.echo(&context, &body);
+            let echo = submit.echo(&context);
             // Replayed once: whatever is sent now is what was typed last.
-            let spent = submit.paused.as_ref().map(|container| container.id);
+            let spent = submit.paused().map(|container| container.id);
             refuse(app, visit, flow, &identity, schema, Refused { method: Some(method.id()), errors, echo, spent }).await
         }
     }
@@ -138,9 +149,43 @@ struct Submit<'a> {
     visit: &'a Visit,
     active: &'a ActiveSession,
     method: &'static dyn SettingsMethod,
-    body: &'a Payload,
-    /// The container it was taken from, when it is a replay.
-    paused: Option<ContainerRow>,
+    source: Source<'a>,
+}
+
+/// What a submit brings.
+enum Source<'a> {
+    /// A body.
+    Submitted {
+        body: &'a Payload,
+        /// The container it was taken from, when it is a replay.
+        paused: Option<ContainerRow>,
+    },
+    /// Somebody who is back from a provider.
+    Returned(&'a Arrival),
+}
+
+impl Submit<'_> {
+    const fn paused(&self) -> Option<&ContainerRow> {
+        match &self.source {
+            Source::Submitted { paused, .. } => paused.as_ref(),
+            Source::Returned(_) => None,
+        }
+    }
+
+    /// What a refused form shows again.
+    fn echo(&self, context: &SettingsContext<'_>) -> Vec<(String, Value)> {
+        match &self.source {
+            Source::Submitted { body, .. } => self.method.echo(context, body),
+            Source::Returned(_) => Vec::new(),
+        }
+    }
+
+    fn transient_payload(&self) -> Result<Option<Map<String, Value>>, FormErrors> {
+        match &self.source {
+            Source::Submitted { body, .. } => body.transient_payload(self.app.config.limits.transient_payload_bytes),
+            Source::Returned(arrival) => Ok(arrival.transient_payload.clone()),
+        }
+    }
 }
 
 /// What a submit came to.
@@ -156,6 +201,8 @@ enum Changed {
         /// The page that takes it.
         location: String,
     },
+    /// The person goes to a provider first.
+    Departing(Box<Departure>),
 }
 
 /// The way of one change through the gate to the commit.
@@ -176,13 +223,15 @@ async fn change(
             commit(submit, flow, identity.clone(), schema, decided).await
         }
         Proposal::Remember { memory, events } => {
-            let transient = submit.body.transient_payload(app.config.limits.transient_payload_bytes)?;
+            let transient = submit.transient_payload()?;
             keep(submit, flow, Kept { memory, events, admission: terms.admission }).await?;
             let mut view = view(app, visit, flow, identity, schema);
             // Clients know this answer by it (contract: settings 2.1).
             view.transient_payload = Some(transient.unwrap_or_default());
             Ok(Changed::Kept(view))
         }
+        // What admits it is used up when they come back.
+        Proposal::Depart(departure) => Ok(Changed::Departing(departure)),
     }
 }
 
@@ -195,12 +244,19 @@ async fn decide(
 ) -> Result<(Proposal, Terms), Refusal> {
     let Submit { app, visit, method, .. } = *submit;
     let context = SettingsContext { app, visit, flow, identity, schema };
-    submit.body.transient_payload(app.config.limits.transient_payload_bytes)?;
-    let step = method.decode(&context, submit.body)?;
-    if submit.paused.is_none() {
-        // A replay was guarded before it was paused, and its token may have been renewed by the re-login.
-        gate::guard(flow.flow_type, visit)?;
-    }
+    submit.transient_payload()?;
+    let step: Box<dyn SettingsStep> = match &submit.source {
+        Source::Submitted { body, paused } => {
+            let step = method.decode(&context, body)?;
+            if paused.is_none() {
+                // A replay was guarded before it was paused, and its token may have been renewed by the re-login.
+                gate::guard_submit(flow.flow_type, visit, method.id(), body)?;
+            }
+            step
+        }
+        // Guarded when they left.
+        Source::Returned(arrival) => Box::new(Connect((*arrival).clone())),
+    };
     let location = location(app, flow, method.id()).map_err(forbidden_return)?;
     let operation = step.operation();
     let admission = gate::admit(app, visit, submit.active, flow, operation, identity).await?;
@@ -248,7 +304,7 @@ fn admitted(submit: &Submit<'_>, admission: Admission, batch: &mut Batch) {
     if let Admission::Grant(grant) = admission {
         batch.consume_grant(grant, submit.visit.now);
     }
-    if let Some(container) = &submit.paused {
+    if let Some(container) = submit.paused() {
         batch.consume_container(container, submit.visit.now);
     }
 }
@@ -273,10 +329,10 @@ async fn commit(
     mut decided: Decided,
 ) -> Result<Changed, Refusal> {
     let Submit { app, visit, active, method, .. } = *submit;
-    let transient = submit.body.transient_payload(app.config.limits.transient_payload_bytes)?;
+    let transient = submit.transient_payload()?;
     let mut attempt = 1;
     loop {
-        let raised = raise(&active.session, &decided.change.proofs, visit.now);
+        let raised = raise(&active.session, decided.terms.operation, &decided.change.proofs, visit.now);
         // What is shown after the commit is shown to the raised session.
         let mut afterwards = visit.clone();
         if let (Some(after), Some(raised)) = (&mut afterwards.session, &raised) {
@@ -306,6 +362,9 @@ async fn commit(
         flow.state = SettingsState::Success;
         flow.form.say(Message::plain(1_050_001));
         flow.extra.last_method = Some(method.id().to_owned());
+        if let Source::Returned(_) = submit.source {
+            flow.extra.active = Some(method.id().to_owned());
+        }
         if decided.terms.operation == Operation::ChangePassword {
             // What a recovery admits, it admits once.
             flow.extra.origin = FlowOrigin::Normal;
@@ -365,78 +424,6 @@ async fn commit(
             Err(error) => return Err(storage_problem(error).into()),
         }
     }
-}
-
-/// What built-in hooks add to the commit (decisions 6). The verification flow of a new address is there without one.
-fn contribute(
-    submit: &Submit<'_>,
-    derived: &Derived,
-    flow: &Flow<Settings>,
-    transient: Option<&Map<String, Value>>,
-    batch: &mut Batch,
-) {
-    let Submit { app, visit, active, method, .. } = *submit;
-    let own = &active.session;
-    let hooks = app.config.selfservice.flows.settings.flow.after.hooks_for(method.id());
-    for hook in hooks {
-        if let Hook::NotifyPreviousAddresses(recipients) = hook {
-            previous_addresses::notify(app, visit, derived, *recipients, &flow.request_url, transient, batch);
-        }
-    }
-    if hooks.contains(&Hook::RevokeActiveSessions) {
-        batch.revoke_other_sessions(own.identity_id, own.id, visit.now);
-        let event = Event::done(EventKind::SessionsRevoked).identity(own.identity_id).session(own.id);
-        event.write(app, &visit.client, visit.now, batch);
-    }
-}
-
-/// The session with further proofs: enrolling a factor proves it, so the person is not asked for it at once.
-fn raise(session: &Session, proofs: &[AuthMethod], now: Time) -> Option<Session> {
-    if proofs.is_empty() {
-        return None;
-    }
-    let mut raised = session.clone();
-    let methods = [raised.methods.items().as_slice(), proofs].concat();
-    raised.aal = session_aal(&methods);
-    raised.methods = JsonList::of(&methods);
-    raised.authenticated_at = now;
-    Some(raised)
-}
-
-/// Adds to the audit log what was changed, and that it was changed here.
-fn note_success(submit: &Submit<'_>, flow: FlowId, change: &Change, changed_traits: &[String], batch: &mut Batch) {
-    let mut events = change.events.clone();
-    if !changed_traits.is_empty() {
-        events.push(Event::done(EventKind::TraitsChanged).detail("traits", changed_traits.to_vec()));
-    }
-    if !change.proofs.is_empty() {
-        events.push(Event::done(EventKind::AalUpgraded).detail("from", submit.active.session.aal.as_str()));
-    }
-    events.push(Event::done(EventKind::SettingsSucceeded));
-    for event in events {
-        note_change(submit, flow, event, batch);
-    }
-}
-
-fn note_change(submit: &Submit<'_>, flow: FlowId, event: Event, batch: &mut Batch) {
-    let Submit { app, visit, active, method, .. } = *submit;
-    let event = event.identity(active.session.identity_id).session(active.session.id).flow(flow).method(method.id());
-    event.write(app, &visit.client, visit.now, batch);
-}
-
-/// Notes a refused submit that the flow itself does not show.
-async fn refused(submit: &Submit<'_>, flow: FlowId, problem: Problem) -> Problem {
-    let Submit { app, visit, active, method, .. } = *submit;
-    let (kind, reason) = match &problem {
-        Problem::Csrf(_) => (EventKind::CsrfRefused, "csrf"),
-        Problem::Aal2Required { .. } => (EventKind::SettingsFailed, "aal2_required"),
-        Problem::RefreshRequired { .. } => (EventKind::SettingsFailed, "refresh_required"),
-        Problem::MethodDisabled => (EventKind::SettingsFailed, "method_disabled"),
-        _ => return problem,
-    };
-    let event = Event::refused(kind, reason).identity(active.session.identity_id).session(active.session.id);
-    note(app, &visit.client, visit.now, event.flow(flow).method(method.id())).await;
-    problem
 }
 
 /// What a refused form shows.
@@ -499,7 +486,8 @@ pub(super) fn fresh_flow(
     flow_type: FlowType,
     request_url: &str,
 ) -> Flow<Settings> {
-    let extra = SettingsExtra { identity_id: active.session.identity_id, origin: FlowOrigin::Normal, last_method: None };
+    let extra =
+        SettingsExtra { identity_id: active.session.identity_id, origin: FlowOrigin::Normal, last_method: None, active: None };
     let lifespan = app.config.selfservice.flows.settings.flow.lifespan;
     new_flow(app, visit, flow_type, request_url, lifespan, SettingsState::ShowForm, extra)
 }
@@ -575,7 +563,7 @@ fn view(app: &App, visit: &Visit, flow: &Flow<Settings>, identity: &IdentitySnap
         issued_at: flow.issued_at,
         request_url: flow.request_url.clone(),
         return_to: flow.query("return_to"),
-        active: None,
+        active: flow.extra.active.clone(),
         ui,
         identity: raw(serve_identity(&wire_json(&identity.identity), app.public_base())),
         state: flow.state,

@@ -10,6 +10,7 @@ use super::{Refused, bad_request};
 use crate::App;
 use crate::derive::CredentialEdit;
 use crate::hashing;
+use crate::oidc;
 use crate::passwords::{self, Lane, PasswordError};
 use crate::webauthn::{Key, Keys, handle_identifier, is_key_id};
 
@@ -186,18 +187,13 @@ fn given<C>(credential: Option<&Given<C>>) -> Option<&C> {
     credential.and_then(|given| given.config.as_ref())
 }
 
-/// The config as the admin API shows it. Tokens of providers are none of an operator's business
-/// unless they were stored in clear.
-pub(super) fn shown(kind: CredentialType, config: &Value) -> Value {
-    let mut config = config.clone();
-    if matches!(kind, CredentialType::Saml) {
-        for link in config.get_mut("providers").and_then(Value::as_array_mut).into_iter().flatten() {
-            if let Some(link) = link.as_object_mut() {
-                link.retain(|name, _| !name.starts_with("initial_"));
-            }
-        }
+/// The config as the admin API shows it to those who ask for it: tokens of providers are opened, because operators call the
+/// providers with them (contract: admin 10.2).
+pub(super) fn shown(app: &App, kind: CredentialType, config: &Value) -> Value {
+    match kind {
+        CredentialType::Oidc | CredentialType::Saml => oidc::shown(&app.keys, config),
+        _ => config.clone(),
     }
-    config
 }
 
 /// Judges a password config that a patch wrote.

@@ -184,7 +184,7 @@ fn admin_form(app: &App, snapshot: &IdentitySnapshot, show: Show<'_>) -> Value {
             for credential in rows {
                 let mut shown = json!({ "type": credential.kind.as_str(), "identifiers": credential.identifiers });
                 if include.contains(&credential.kind) {
-                    shown["config"] = credentials::shown(credential.kind, &credential.config);
+                    shown["config"] = credentials::shown(app, credential.kind, &credential.config);
                 }
                 shown["version"] = credential.version.into();
                 shown["created_at"] = json!(credential.created_at);

@@ -177,11 +177,36 @@ impl IdentitySchema {
         found
     }
 
+    /// Everything that these traits sign in with, by whatever method; distinct, canonical, in schema order.
+    pub fn identifiers(&self, traits: &Value) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for one in self.uses(traits) {
+            let Extension { password_identifier, webauthn_identifier, code, .. } = &one.extension;
+            if (*password_identifier || *webauthn_identifier || code.is_some()) && !found.contains(&one.value) {
+                found.push(one.value);
+            }
+        }
+        found
+    }
+
     /// The distinct addresses that receive sign-in codes, canonical, in schema order.
     pub fn code_addresses(&self, traits: &Value) -> Vec<(Via, String)> {
         let mut found: Vec<(Via, String)> = Vec::new();
         for one in self.uses(traits) {
             if let Some(via) = one.extension.code
+                && !found.iter().any(|known| *known == (via, one.value.clone()))
+            {
+                found.push((via, one.value));
+            }
+        }
+        found
+    }
+
+    /// The distinct addresses that are confirmed or that recover the account, canonical, in schema order.
+    pub fn contact_addresses(&self, traits: &Value) -> Vec<(Via, String)> {
+        let mut found: Vec<(Via, String)> = Vec::new();
+        for one in self.uses(traits) {
+            if let Some(via) = one.extension.verification.or(one.extension.recovery)
                 && !found.iter().any(|known| *known == (via, one.value.clone()))
             {
                 found.push((via, one.value));

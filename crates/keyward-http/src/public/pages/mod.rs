@@ -18,9 +18,10 @@ use keyward_model::{ErrorId, Lang, Problem};
 use keyward_pages::{PageContext, PageError};
 use keyward_selfservice::outcome::Outcome;
 use keyward_selfservice::stories::{login, recovery, registration, settings, verification};
+use keyward_services::oidc::Provider;
 use keyward_services::{error_store, storage_problem};
 use serde_json::Value;
-use url::Url;
+use url::{Origin, Url};
 
 use super::{Called, visit};
 use crate::answer::{Kind, Step, Success, View};
@@ -104,6 +105,17 @@ async fn show_verification(Extension(caller): Called) -> Result<Response, Respon
     show(call, Kind::Verification, said, keyward_pages::verification).await
 }
 
+/// Where forms with buttons for providers lead: a provider may send people on to others, as companies' own, so any place that is
+/// encrypted, and the providers that are not.
+fn provider_targets(call: &Call, flow: &Value) -> Vec<String> {
+    let mut nodes = flow["ui"]["nodes"].as_array().into_iter().flatten();
+    if !nodes.any(|node| node["group"] == "oidc") {
+        return Vec::new();
+    }
+    let origins = call.caller.app().oidc.iter().filter_map(Provider::origin).map(|origin| origin.ascii_serialization());
+    std::iter::once("https:".to_owned()).chain(origins.filter(|origin| origin.starts_with("http:"))).collect()
+}
+
 type Draw = fn(&Value, &PageContext) -> Result<String, PageError>;
 
 /// Draws a flow. A flow that is gone, foreign or unreadable gives way to a new one; what else went wrong is told as at
@@ -120,7 +132,8 @@ async fn show<V: View, S: Success>(
             let page = draw_flow(&flow, &context::of(&call));
             // The flow's submit may redirect there; it was checked when the flow was made.
             let target = flow["return_to"].as_str().and_then(|url| Url::parse(url).ok()).map(|url| url.origin());
-            let policy = call.caller.site().page_policy(target.as_ref());
+            let target = target.filter(Origin::is_tuple).map(|origin| origin.ascii_serialization());
+            let policy = call.caller.site().page_policy(target.into_iter().chain(provider_targets(&call, &flow)));
             draw_under(call, StatusCode::OK, page, policy).await
         }
         Err(problem) => match restart(&call.caller, kind, &problem) {
@@ -134,6 +147,8 @@ async fn show<V: View, S: Success>(
             | Outcome::SentBack(_)
             | Outcome::SentOn { .. }
             | Outcome::LedOn { .. }
+            | Outcome::SentAway { .. }
+            | Outcome::HandedOver { .. }
             | Outcome::Throttled { .. }
             | Outcome::Done(_),
         ) => Ok(call.answer(kind, Step::Init, done).await),
@@ -195,7 +210,7 @@ async fn asset(Extension(caller): Called, Path(name): Path<String>) -> Response 
 
 /// Sends a page under the content policy of all pages.
 async fn draw(call: Call, status: StatusCode, page: Result<String, PageError>) -> Result<Response, Response> {
-    let policy = call.caller.site().page_policy(None);
+    let policy = call.caller.site().page_policy(std::iter::empty());
     draw_under(call, status, page, policy).await
 }
 

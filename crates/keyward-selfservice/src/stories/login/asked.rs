@@ -14,9 +14,27 @@ pub(super) struct Asked {
     pub(super) organization: Option<String>,
     pub(super) identity_schema: Option<String>,
     pub(super) serves: Option<FlowId>,
+    /// An app lets a browser do its part and fetches the token afterwards.
+    pub(super) exchange: bool,
+    /// The first step of this sign-in, when a social account waits for the second one.
+    pub(super) account_link: Option<FlowId>,
 }
 
 impl Asked {
+    /// A sign-in that asks for nothing special.
+    pub(super) const fn plain(identity_schema: Option<String>) -> Self {
+        Self {
+            refresh: false,
+            aal: Aal::Aal1,
+            return_to: None,
+            organization: None,
+            identity_schema,
+            serves: None,
+            exchange: false,
+            account_link: None,
+        }
+    }
+
     pub(super) fn read(app: &App, request_url: &str) -> Result<Self, Problem> {
         let url =
             Url::parse(request_url).map_err(|_| Problem::BadRequest { reason: "The address cannot be read.".to_owned() })?;
@@ -41,7 +59,9 @@ impl Asked {
         }
         let return_to = query("return_to");
         let serves = return_to.as_deref().and_then(|target| settings_flow(app, target));
-        let refresh = query("refresh").is_some_and(|text| matches!(text.as_str(), "1" | "t" | "T" | "true" | "True" | "TRUE"));
+        let is_on =
+            |name: &str| query(name).is_some_and(|text| matches!(text.as_str(), "1" | "t" | "T" | "true" | "True" | "TRUE"));
+        let refresh = is_on("refresh");
         Ok(Self {
             refresh,
             aal,
@@ -49,6 +69,8 @@ impl Asked {
             organization: query("organization").filter(|id| is_uuid(id)),
             identity_schema,
             serves,
+            exchange: is_on("return_session_token_exchange_code"),
+            account_link: query("account_link").as_deref().and_then(FlowId::parse),
         })
     }
 }

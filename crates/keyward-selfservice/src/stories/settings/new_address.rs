@@ -24,7 +24,7 @@ pub(super) async fn hold(
     admission: Admission,
 ) -> Result<Changed, Refusal> {
     let Submit { app, visit, active, .. } = *submit;
-    let transient = submit.body.transient_payload(app.config.limits.transient_payload_bytes)?;
+    let transient = submit.transient_payload()?;
     let cause = Cause {
         flow_type: flow.flow_type,
         request_url: &flow.request_url,
@@ -66,7 +66,7 @@ pub(super) async fn one_at_a_time(
     show_typed(submit, flow, before, schema);
     flow.form.messages.push(Message::plain(4_050_002));
     let mut batch = Batch::new();
-    if let Some(container) = &submit.paused {
+    if let Some(container) = submit.paused() {
         batch.consume_container(container, visit.now);
     }
     store_form(app, flow, batch).await?;
@@ -75,8 +75,8 @@ pub(super) async fn one_at_a_time(
 
 /// Shows what was typed in the place of what is stored.
 fn show_typed(submit: &Submit<'_>, flow: &mut Flow<Settings>, before: &IdentitySnapshot, schema: &IdentitySchema) {
-    let Submit { app, visit, method, body, .. } = *submit;
-    let echo = method.echo(&SettingsContext { app, visit, flow, identity: before, schema }, body);
+    let Submit { app, visit, method, .. } = *submit;
+    let echo = submit.echo(&SettingsContext { app, visit, flow, identity: before, schema });
     flow.form.clear();
     for (node, value) in echo {
         flow.form.echo(node, value);

@@ -4,7 +4,7 @@
 
 use keyward_model::{Flow, FormErrors, Message, Problem, Settings};
 use keyward_services::audit::{Event, EventKind};
-use keyward_services::continuity::{self, Opened};
+use keyward_services::continuity::{self, Belongs, Opened};
 use keyward_services::payload::Payload;
 use keyward_services::session::ActiveSession;
 use keyward_services::{App, storage_problem};
@@ -12,6 +12,11 @@ use keyward_store::{Batch, ContainerRow};
 
 use crate::methods::{SETTINGS, SettingsMethod};
 use crate::visit::{Submitted, Visit};
+
+/// What is paused on a settings flow is its owner's.
+pub(super) const fn belongs(flow: &Flow<Settings>) -> Belongs {
+    Belongs { flow_id: flow.id, identity_id: Some(flow.extra.identity_id) }
+}
 
 /// A submit's body, and where it came from.
 pub(super) struct Taken {
@@ -32,8 +37,9 @@ pub(super) async fn take(
         Submitted::Nothing => {}
     }
     for method in SETTINGS {
-        let opened =
-            continuity::open::<Payload>(app, flow, method.id(), visit.now, &visit.held).await.map_err(storage_problem)?;
+        let name = continuity::container_name(method.id());
+        let opened = continuity::open::<Payload>(app, belongs(flow), &name, visit.now, &visit.held).await;
+        let opened = opened.map_err(storage_problem)?;
         if let Some(Opened { container, content }) = opened {
             return Ok(Ok(Taken { body: content, paused: Some(container) }));
         }
@@ -53,7 +59,8 @@ pub(super) async fn pause(
 ) -> Result<(), Problem> {
     let mut batch = Batch::new();
     let now = visit.now;
-    continuity::pause(app, flow, method.id(), body, now, &mut visit.held, &mut batch).map_err(|error| {
+    let name = continuity::container_name(method.id());
+    continuity::pause(app, belongs(flow), &name, body, now, &mut visit.held, &mut batch).map_err(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "A paused change could not be written down");
         Problem::Internal
     })?;

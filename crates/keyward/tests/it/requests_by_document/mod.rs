@@ -21,12 +21,16 @@ use wire::{Answer, Client, Request};
 /// Requests until people sign up anew: many of them end sessions or delete accounts.
 const GENERATION: usize = 312;
 
+/// Operations that succeed only when a provider had its part in it (`oidc.rs`, `oidc_apps.rs`).
+const WITH_A_PROVIDER: [&str; 4] =
+    ["returnFromProvider", "returnFromOneProvider", "returnFromOrganizationsProvider", "exchangeSessionToken"];
+
 /// Every method that there is, and two web sites that share keys.
 fn everything() -> Value {
     let party = json!({ "id": "example.org", "origins": ["https://example.org", "https://example.com"] });
     let keys = json!({ "enabled": true, "config": { "rp": party } });
     json!({ "selfservice": {
-        "methods": { "totp": { "enabled": true }, "lookup_secret": { "enabled": true }, "passkey": keys, "webauthn": keys },
+        "methods": { "code": { "passwordless_enabled": true }, "totp": { "enabled": true }, "lookup_secret": { "enabled": true }, "passkey": keys, "webauthn": keys },
         "flows": { "recovery": { "enabled": true }, "verification": { "enabled": true } },
     } })
 }
@@ -221,7 +225,7 @@ impl<'a> Judge<'a> {
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
 
-    /// Requests that never get past the door would prove little.
+    /// Requests that never get past the door would prove little. What takes another server succeeds elsewhere.
     fn conclude(&self, each: usize) {
         let never: Vec<&str> = self
             .operations
@@ -229,6 +233,7 @@ impl<'a> Judge<'a> {
             .enumerate()
             .filter(|(number, _)| !self.succeeded.contains(number))
             .map(|(_, operation)| operation.name.as_str())
+            .filter(|name| !WITH_A_PROVIDER.contains(name))
             .collect();
         println!("{:?}", self.statuses);
         let faults = &self.faults;
