@@ -127,6 +127,7 @@ mod tests {
         for_mapper("s", claims.as_object().cloned().unwrap_or_default())
     }
 
+    // cases: AC-76
     #[test]
     fn only_true_is_verified() {
         for (written, verified) in [

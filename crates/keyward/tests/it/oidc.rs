@@ -191,7 +191,7 @@ async fn a_refusal_at_the_provider_is_told_on_the_form_that_was_left(t: Trial) {
     }
 }
 
-// cases: L-55
+// cases: L-55, AC-75
 #[flow_test(config = with_session())]
 async fn whose_address_it_is_connects_the_account_by_signing_in(t: Trial) {
     let op = provider(&t).await;
@@ -337,6 +337,7 @@ async fn a_provider_opens_no_account_where_registration_is_off(t: Trial) {
 }
 
 /// What a client may ask of the provider, and what goes no further.
+// cases: AC-80
 #[flow_test(config = with_session())]
 async fn only_known_parameters_reach_the_provider(t: Trial) {
     let op = provider(&t).await;
@@ -378,7 +379,8 @@ async fn a_typed_address_is_no_proof_of_anything(t: Trial) {
     assert_eq!(answers[0], answers[1], "nor does it tell who has an account");
 }
 
-/// Nobody connects an account without being told so, also after a wrong password.
+/// Nobody connects an account without being told so, also after a wrong password, and nobody does in another browser.
+// cases: AC-77
 #[flow_test(config = with_session())]
 async fn what_waits_is_told_as_long_as_it_waits(t: Trial) {
     let op = provider(&t).await;
@@ -391,6 +393,14 @@ async fn what_waits_is_told_as_long_as_it_waits(t: Trial) {
     assert_eq!(again.messages(), [1_010_016, 4_000_006]);
     let shown = ada.refetch(&again).await;
     assert_eq!(shown.messages(), [1_010_016, 4_000_006]);
+    if ada.client != ClientKind::Api {
+        // In another browser it is of no use, whoever signs in there.
+        let own = json!({ "method": "password", "identifier": EMAIL, "password": PASSWORD });
+        let elsewhere = t.person();
+        elsewhere.init("login", "").await;
+        elsewhere.submit(&form, own).await.problem(403);
+        elsewhere.fetch("login", &form.id()).await.expect(403);
+    }
 }
 
 /// Who has connected an account of a provider connects no second one by signing in, and a session gets nothing by it.

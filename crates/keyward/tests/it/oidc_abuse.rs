@@ -79,6 +79,43 @@ async fn attack(t: &Trial, op: &OpenIdProvider, client: ClientKind) {
     assert_eq!(op.authorizations().len(), before + 1, "only Eve's own browser came to the provider");
 }
 
+/// What one provider says counts for no other, whatever path or state it comes with.
+// cases: AC-79
+#[database_test(config = with_session())]
+async fn one_provider_answers_for_no_other(t: Trial) {
+    let (a, b) = (t.openid_provider().await, t.openid_provider().await);
+    let providers = json!([a.provider_config("a"), b.provider_config("b")]);
+    t.reconfigure(
+        &json!({ "selfservice": { "methods": { "oidc": { "enabled": true, "config": { "providers": providers } } } } }),
+    );
+    for op in [&a, &b] {
+        op.sign_in_as(ada_there());
+    }
+    for client in BROWSERS {
+        let ada = t.person_as(client);
+        let flow = ada.init("login", "").await;
+        let away = sent_away(&ada, &ada.submit_call(&flow, json!({ "provider": "a" })).await);
+        let from_a = a.consent(&away).await;
+        ada.navigate(&from_a.as_str().replace("/callback/a?", "/callback/b?")).await.problem(400);
+        let other = t.person_as(client);
+        let elsewhere = other.init("login", "").await;
+        let from_b = b.consent(&sent_away(&other, &other.submit_call(&elsewhere, json!({ "provider": "b" })).await)).await;
+        // The code and the name of B, with the state of A.
+        let mixed = from_b.with("state", from_a.parameter("state").as_deref());
+        let mixed = mixed.as_str().replace("/callback/b?", "/callback/a?");
+        assert_eq!(ada.navigate(&mixed).await.form().messages(), [4_000_001]);
+        assert!(a.token_requests().is_empty(), "the code of another provider goes nowhere");
+    }
+    // Without the proof key that the browser left with, the code is worth nothing, and no answer without a state is one.
+    let ada = t.person_as(ClientKind::Browser);
+    let flow = ada.init("login", "").await;
+    let away = sent_away(&ada, &ada.submit_call(&flow, json!({ "provider": "a" })).await);
+    let from_a = a.consent(&away).await;
+    ada.navigate(from_a.with("state", None).as_str()).await.problem(400);
+    let done = ada.navigate(from_a.as_str()).await;
+    assert!(done.is_done(), "{:?}", done.said);
+}
+
 /// Every lie of a token or an endpoint ends on the form.
 #[database_test(config = with_session())]
 async fn a_provider_that_lies_or_fails_signs_nobody_in(t: Trial) {

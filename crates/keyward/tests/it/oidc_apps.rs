@@ -23,7 +23,7 @@ async fn fetch(t: &Trial, init: &str, return_to: &str) -> Reply {
     t.person_as(ClientKind::Api).call("GET", &format!("/sessions/token-exchange?{query}")).await
 }
 
-// cases: L-57
+// cases: L-57, AC-47
 #[database_test(config = with_session())]
 async fn a_browser_signs_in_for_an_app_which_fetches_the_token_once(t: Trial) {
     let op = provider(&t).await;

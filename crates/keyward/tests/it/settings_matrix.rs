@@ -43,7 +43,11 @@ struct People {
 
 impl People {
     async fn gather(t: &Trial) -> Self {
+        let op = crate::oidc::provider(t).await;
+        op.sign_in_as(crate::oidc::ada_there());
         let ada = t.signed_up(EMAIL).await;
+        let flow = ada.init("settings", "").await;
+        crate::oidc_settings::connect(t, &op, &ada, &flow).await.saved();
         enrol(t, &ada).await;
         let passkey = keyward_model::hex(&crate::passkey::add(t, &ada).await.id);
         let key_id = keyward_model::hex(&crate::webauthn::add(t, &ada).await.id);
@@ -61,9 +65,12 @@ impl People {
             json!({ "passkey_rename": passkey, "passkey_display_name": "mallory" }),
             json!({ "webauthn_remove": key_id }),
             json!({ "webauthn_rename": key_id, "webauthn_register_displayname": "mallory" }),
+            json!({ "method": "oidc", "unlink": "op" }),
         ] {
             attempts.push(Attempt { person: 0, flow: ada.init("settings", "").await, fields });
         }
+        let flow = bea.init("settings", "").await;
+        attempts.push(Attempt { person: 1, flow, fields: json!({ "method": "oidc", "link": "op" }) });
         let flow = bea.init("settings", "").await;
         let fields = json!({ "method": "totp", "totp_code": code(&key(&flow), t) });
         attempts.push(Attempt { person: 1, flow, fields });
@@ -232,7 +239,7 @@ async fn by_methods_that_are_switched_off(t: Trial) {
     let people = People::gather(&t).await;
     let off = json!({ "enabled": false });
     t.reconfigure(&json!({ "selfservice": { "methods": {
-            "totp": off, "lookup_secret": off, "password": off, "profile": off, "passkey": off, "webauthn": off,
+            "totp": off, "lookup_secret": off, "password": off, "profile": off, "passkey": off, "webauthn": off, "oidc": off,
         } } }));
     let attempt = async |person: &Actor, flow: &Flow, fields: &Value| person.submit(flow, fields.clone()).await;
     people.nothing_happens("off", attempt, |_, submitted| drop(submitted.problem(404))).await;
