@@ -53,6 +53,14 @@ const REASONS: &[(&str, &str)] = &[
         "Das ist Ihr einziger Zugang, deshalb kann er nicht getrennt werden. Legen Sie zuerst ein Passwort oder einen Passkey an.",
     ),
     ("The provider sent no code along.", "Der Anbieter hat keinen Code mitgeschickt."),
+    (
+        "You did not agree at the provider, so nothing was changed.",
+        "Sie haben beim Anbieter nicht zugestimmt, deshalb wurde nichts geändert.",
+    ),
+    (
+        "The account with this address has another account of this provider connected. Sign in to it and disconnect that one first.",
+        "Das Konto mit dieser Adresse ist mit einem anderen Konto dieses Anbieters verbunden. Melden Sie sich dort an und trennen Sie zuerst das andere.",
+    ),
     ("The provider refused: {}.", "Der Anbieter hat abgelehnt: {}."),
     ("The provider gave an answer that cannot be used: {}.", "Die Antwort des Anbieters ist nicht brauchbar: {}."),
     (
@@ -70,8 +78,8 @@ const REASONS: &[(&str, &str)] = &[
         "ID-Token und Auskunft des Anbieters sprechen von verschiedenen Personen.",
     ),
     (
-        "What the provider said cannot be turned into an account; the log of the server says why.",
-        "Aus dem, was der Anbieter sagt, lässt sich kein Konto machen; das Protokoll des Servers sagt, warum.",
+        "What the provider said cannot be turned into an account. Tell the people who run this service.",
+        "Aus dem, was der Anbieter sagt, lässt sich kein Konto machen. Sagen Sie es den Betreibern dieses Dienstes.",
     ),
     ("The server has too much to do; please try again.", "Der Server hat zu viel zu tun; versuchen Sie es noch einmal."),
     ("The server cannot show the provider who it is.", "Der Server kann sich beim Anbieter nicht ausweisen."),

@@ -21,6 +21,9 @@ pub enum OidcError {
     /// An error code of the provider (RFC 6749, sections 4.1.2.1 and 5.2), made by [`OidcError::refused`].
     #[error("The provider refused: {0}.")]
     Refused(String),
+    /// The person did not agree there (`access_denied`), which is their good right.
+    #[error("You did not agree at the provider, so nothing was changed.")]
+    Denied,
     /// An answer that is not what was asked for.
     #[error("The provider gave an answer that cannot be used: {0}.")]
     Unusable(&'static str),
@@ -40,7 +43,7 @@ pub enum OidcError {
     #[error("The provider's id token and its userinfo speak of different people.")]
     OtherSubject,
     /// The operator's mapper failed; the log says why.
-    #[error("What the provider said cannot be turned into an account; the log of the server says why.")]
+    #[error("What the provider said cannot be turned into an account. Tell the people who run this service.")]
     Mapper,
     /// All workers that evaluate mappers are busy.
     #[error("The server has too much to do; please try again.")]
@@ -76,6 +79,9 @@ pub enum IdTokenError {
 impl OidcError {
     /// What a provider said instead of a code or a token: its error code and, when there is one, its description.
     pub fn refused(error: &str, description: Option<&str>) -> Self {
+        if error == "access_denied" {
+            return Self::Denied;
+        }
         let error = quoted(error);
         match description.map(quoted).filter(|text| !text.is_empty()) {
             Some(description) => Self::Refused(format!("{error}: {description}")),
@@ -137,9 +143,9 @@ mod tests {
     fn what_a_provider_says_is_cut_to_plain_words() {
         let token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl";
         for (error, description, shown) in [
-            ("access_denied", None, "access_denied"),
-            ("access_denied", Some(""), "access_denied"),
-            ("access_denied", Some("The person\r\nsaid no."), "access_denied: The person said no"),
+            ("invalid_scope", None, "invalid_scope"),
+            ("invalid_scope", Some(""), "invalid_scope"),
+            ("invalid_scope", Some("There is\r\nno such."), "invalid_scope: There is no such"),
             ("x", Some("<b onload=1>hi</b>\u{202e}\0"), "x: b onload=1hi/b"),
             ("x", Some(token), "x: …"),
             ("x", Some("see https://u:p@example.org/?code=1 for more"), "x: see … for more"),

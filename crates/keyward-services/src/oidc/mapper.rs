@@ -39,7 +39,10 @@ pub(super) async fn map(provider: &str, jsonnet: &Jsonnet, snippet: &str, subjec
         match error {
             // What a snippet says of itself may hold what it was given.
             JsonnetError::Raised(_) | JsonnetError::Invalid(_) => {
-                tracing::warn!(provider, "The data mapper of a provider ended with an error of its own");
+                tracing::warn!(
+                    provider,
+                    "The data mapper of a provider ended with an error of its own; at level debug it is told, and may hold claims"
+                );
                 tracing::debug!(provider, %error, "What the data mapper of a provider said");
             }
             error => tracing::warn!(provider, %error, "The data mapper of a provider could not be evaluated"),

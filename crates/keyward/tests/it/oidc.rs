@@ -418,10 +418,11 @@ async fn a_second_account_of_one_provider_is_not_connected_by_signing_in(t: Tria
     ada.submit(&settings, json!({ "method": "password", "password": PASSWORD })).await.saved();
     op.sign_in_as(Claims::new("other-at-op").verified(EMAIL).signed_in_by(None, &["mfa"]));
     let again = t.person();
-    let form = Flow { kind: "login".into(), ..enter(&t, &op, &again, "login").await.form() };
-    let own = json!({ "method": "password", "identifier": EMAIL, "password": PASSWORD });
-    again.submit(&form, own).await.done();
-    assert_eq!(proofs(&again).await, [("password".to_owned(), String::new())]);
+    let form = enter(&t, &op, &again, "login").await.form();
+    assert_eq!(form.messages(), [4_000_001], "nothing is promised that cannot be kept");
+    let form = enter(&t, &op, &again, "registration").await.form();
+    assert_eq!(form.messages(), [4_000_001]);
+    again.sign_in(EMAIL, PASSWORD).await.done();
     assert_eq!(again.whoami().await["authenticator_assurance_level"], "aal1");
     assert_eq!(t.snapshot(id).await.credential(CredentialType::Oidc).unwrap().identifiers, ["op:ada-at-op"]);
 }

@@ -4,7 +4,7 @@
 //! Makes accounts only through the registration story.
 
 use keyward_model::{CredentialType, EntryState, Flow, FormErrors, Login, Message, Problem, Registration};
-use keyward_services::oidc::identifier;
+use keyward_services::oidc::{Links, identifier};
 use keyward_services::schema::IdentitySchema;
 use keyward_services::{App, flow_rows, storage_problem};
 use keyward_store::Batch;
@@ -16,6 +16,7 @@ use super::{
 use crate::methods::oidc::{Arrival, COMPLETING, Offered, Oidc, applicant, refused};
 use crate::methods::{Applicant, Refusal, TRAITS};
 use crate::outcome::{Entry, Outcome, RegistrationOutcome};
+use crate::stories::linking::Owner;
 use crate::stories::{exchange, login, owner_of};
 use crate::visit::Visit;
 
@@ -76,7 +77,7 @@ async fn make(app: &App, visit: &mut Visit, mut flow: Flow<Registration>, arriva
     if !app.config.selfservice.flows.registration.enabled {
         // An account that is there can be connected all the same.
         return match owner_of(app, schema, &told, None).await? {
-            Some(owner) => login::ask_owner(app, visit, &flow, arrival, &owner).await.map(Entry::Login),
+            Some(owner) => ask(app, visit, flow, arrival, &owner).await,
             None => Err(Problem::FlowDisabled),
         };
     }
@@ -89,7 +90,7 @@ async fn make(app: &App, visit: &mut Visit, mut flow: Flow<Registration>, arriva
         }
         Err(NotCreated::Refused(Refusal::Problem(problem))) => Err(problem),
         Err(NotCreated::Taken(traits)) => match owner_of(app, schema, &told, None).await? {
-            Some(owner) => login::ask_owner(app, visit, &flow, arrival, &owner).await.map(Entry::Login),
+            Some(owner) => ask(app, visit, flow, arrival, &owner).await,
             None => {
                 let message = match owner_of(app, schema, &traits, None).await? {
                     Some(_) => taken(app, schema, &traits).await?,
@@ -100,6 +101,17 @@ async fn make(app: &App, visit: &mut Visit, mut flow: Flow<Registration>, arriva
             }
         },
     }
+}
+
+/// Asks the owner of an address to sign in and connect the account, unless one of the same provider is connected already.
+async fn ask(app: &App, visit: &Visit, flow: Flow<Registration>, arrival: Arrival, owner: &Owner) -> Result<Entry, Problem> {
+    let links = Links::of(owner.identity.credential(CredentialType::Oidc));
+    if links.find(&arrival.provider).is_none() {
+        return login::ask_owner(app, visit, &flow, arrival, owner).await.map(Entry::Login);
+    }
+    let reason = "The account with this address has another account of this provider connected. Sign in to it and disconnect that one first.";
+    let errors = FormErrors::global(Message::reason(reason));
+    refuse(app, visit, flow, Some(&Oidc), errors, Vec::new()).await.map(Entry::Registration)
 }
 
 async fn created(
