@@ -5,14 +5,16 @@
 
 use http::StatusCode;
 use keyward_model::{Aal, ContinueWith, CredentialType, FlowId, FlowType, IdentityId, Problem, Time, WaitingFlow};
-use keyward_selfservice::outcome::{Entry, IssuedSession, Outcome, Recovered, Registered, Saved, SignedIn};
-use keyward_selfservice::view::{LoginView, MailedView, RegistrationView, SettingsView};
+use keyward_selfservice::outcome::{Entry, IssuedSession, Outcome, Registered, SignedIn};
 use keyward_services::admin::Refused;
-use serde::Serialize;
 
 use crate::envelope::{Failure, csrf_details};
 use crate::reply::{Content, Reply, SessionCookie};
 use crate::site::Addresses;
+
+mod said;
+
+pub(crate) use said::{IntoSaid, Success, View};
 
 /// Which flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -516,123 +518,35 @@ fn refresh(addresses: &Addresses, return_to: &str, aal: Aal) -> String {
     addresses.init(Kind::Login, &query)
 }
 
-/// What stories of different kinds say, in one type.
-pub(crate) trait IntoSaid {
-    /// # Errors
-    /// [`Problem::Internal`] when the flow cannot be serialised.
-    fn into_said(self) -> Result<Said, Problem>;
+/// What an app gets that takes up what a browser began for it (contract: login 13.9).
+pub(crate) fn taken_up(addresses: &Addresses, now: Time, said: Result<Entry, Problem>) -> Reply {
+    let session = match said {
+        Ok(Entry::Login(Outcome::Done(done))) => Some(done.session),
+        Ok(Entry::Registration(Outcome::Done(done))) => done.session,
+        Ok(Entry::Login(Outcome::Refused(view) | Outcome::SentOn { view, .. })) => return why_nobody(addresses, now, &view),
+        Ok(Entry::Registration(Outcome::Refused(view))) => return why_nobody(addresses, now, &view),
+        Ok(Entry::Login(_) | Entry::Registration(_)) => return refusal(addresses, Door::Api, false, now, &Problem::Internal),
+        Err(problem) => return refusal(addresses, Door::Api, false, now, &problem),
+    };
+    let token = session.as_ref().and_then(|session| session.token.as_ref());
+    let (Some(session), Some(token)) = (&session, token) else {
+        let reason = "The account was made, but signing up signs nobody in here.".to_owned();
+        return refusal(addresses, Door::Api, false, now, &Problem::NotFound { reason: Some(reason) });
+    };
+    let token = serde_json::Value::from(token.reveal().as_str());
+    Reply::json(StatusCode::OK, format!("{{\"session_token\":{token},\"session\":{}}}", session.json))
 }
 
-impl<V: View, S: Success> IntoSaid for Outcome<V, S> {
-    fn into_said(self) -> Result<Said, Problem> {
-        match self {
-            Self::Created(view) => shape(&view).map(Said::Created),
-            Self::Shown(view) => shape(&view).map(Said::Shown),
-            Self::Opened(view) => shape(&view).map(Said::Opened),
-            Self::Refused(view) => shape(&view).map(Said::Refused),
-            Self::Continued(view) => shape(&view).map(Said::Continued),
-            Self::Stepped(view) => shape(&view).map(Said::Stepped),
-            Self::Mailed(view) => shape(&view).map(Said::Mailed),
-            Self::SentBack(view) => shape(&view).map(Said::SentBack),
-            Self::Throttled { view, retry_after } => Ok(Said::Throttled { shape: shape(&view)?, retry_after }),
-            Self::SentOn { view, location } => Ok(Said::SentOn { shape: shape(&view)?, location }),
-            Self::LedOn { view, location } => Ok(Said::LedOn { shape: shape(&view)?, location }),
-            Self::SentAway { flow_type, location } => Ok(Said::SentAway { flow_type, location }),
-            Self::HandedOver { location } => Ok(Said::HandedOver { location }),
-            Self::Done(success) => success.into_said(),
-        }
+fn why_nobody(addresses: &Addresses, now: Time, view: &impl View) -> Reply {
+    match said::shape(view) {
+        Ok(shape) => Reply::json(StatusCode::UNPROCESSABLE_ENTITY, shape.json),
+        Err(problem) => refusal(addresses, Door::Api, false, now, &problem),
     }
 }
 
-/// A flow as clients see it, of any kind.
-pub(crate) trait View: Serialize {
-    fn key(&self) -> (FlowId, FlowType);
-}
-
-/// The end of a story of any kind.
-pub(crate) trait Success {
-    /// # Errors
-    /// As [`IntoSaid::into_said`].
-    fn into_said(self) -> Result<Said, Problem>;
-}
-
-impl View for SettingsView {
-    fn key(&self) -> (FlowId, FlowType) {
-        (self.id, self.flow_type)
-    }
-}
-
-impl View for LoginView {
-    fn key(&self) -> (FlowId, FlowType) {
-        (self.id, self.flow_type)
-    }
-}
-
-impl View for RegistrationView {
-    fn key(&self) -> (FlowId, FlowType) {
-        (self.id, self.flow_type)
-    }
-}
-
-impl View for MailedView {
-    fn key(&self) -> (FlowId, FlowType) {
-        (self.id, self.flow_type)
-    }
-}
-
-impl Success for Saved {
-    fn into_said(self) -> Result<Said, Problem> {
-        let shape = shape(&self.view)?;
-        Ok(Said::Saved { shape, location: self.location, session_expires_at: self.session_expires_at })
-    }
-}
-
-impl Success for SignedIn {
-    fn into_said(self) -> Result<Said, Problem> {
-        Ok(Said::SignedIn(self))
-    }
-}
-
-impl Success for Registered {
-    fn into_said(self) -> Result<Said, Problem> {
-        Ok(Said::Registered(self))
-    }
-}
-
-impl Success for Recovered {
-    fn into_said(self) -> Result<Said, Problem> {
-        let Self { view, session, location, by_flow } = self;
-        Ok(Said::Recovered { shape: shape(&view)?, session, location, by_flow })
-    }
-}
-
-impl Success for std::convert::Infallible {
-    fn into_said(self) -> Result<Said, Problem> {
-        match self {}
-    }
-}
-
-/// The flow that says why nobody was let in, as JSON.
-///
-/// # Errors
-/// [`Problem::Internal`] when there is none, or it cannot be serialised.
-pub(crate) fn flow_json(entry: Entry) -> Result<String, Problem> {
-    match entry {
-        Entry::Login(Outcome::Refused(view) | Outcome::SentOn { view, .. }) => shape(&view),
-        Entry::Registration(Outcome::Refused(view)) => shape(&view),
-        Entry::Login(_) | Entry::Registration(_) => Err(Problem::Internal),
-    }
-    .map(|shape| shape.json)
-}
-
-/// Serialises a flow; what cannot be serialised is a mistake of ours.
-fn shape(view: &impl View) -> Result<Shape, Problem> {
-    let (id, flow_type) = view.key();
-    let json = serde_json::to_string(view).map_err(|error| {
-        tracing::error!(%error, "a flow could not be serialised");
-        Problem::Internal
-    })?;
-    Ok(Shape { id, flow_type, json })
+/// What a browser is told that brings a provider's form: it comes once more, as a link (contract: settings 1.1).
+pub(crate) fn once_more(location: String) -> Reply {
+    Reply::redirect(StatusCode::FOUND, location)
 }
 
 #[cfg(test)]

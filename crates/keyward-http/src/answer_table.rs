@@ -5,6 +5,8 @@
 use std::fmt::Write as _;
 
 use keyward_model::{Aal, CsrfFailure, Secret, SettingsState, Span, Ui};
+use keyward_selfservice::outcome::Saved;
+use keyward_selfservice::view::SettingsView;
 use serde_json::value::RawValue;
 
 use super::*;

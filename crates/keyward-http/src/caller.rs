@@ -307,11 +307,6 @@ impl Caller {
         self.refusal(Door::Api, &problem).send(self).await
     }
 
-    /// The same, to be sent with what else there is to say.
-    pub(crate) fn refusal_json(&self, problem: &Problem) -> Reply {
-        self.refusal(Door::Api, problem)
-    }
-
     fn refusal(&self, door: Door, problem: &Problem) -> Reply {
         answer::refusal(&self.site().addresses, door, self.is_scripted(), self.now, problem)
     }

@@ -14,7 +14,7 @@ use keyward_model::{
 };
 use keyward_store::Batch;
 
-use crate::schema::{IdentitySchema, MAX_TRAIT_DEPTH, TraitUse};
+use crate::schema::{IdentitySchema, MAX_TRAIT_DEPTH, TraitUse, distinct_addresses, distinct_values};
 
 /// Longest external id, in characters.
 const MAX_EXTERNAL_ID: usize = 64;
@@ -285,31 +285,6 @@ fn apply_fields(identity: &mut Identity, edit: &IdentityEdit, now: Time) -> Resu
     Ok(())
 }
 
-/// The distinct addresses for one use, in schema order.
-fn addresses(uses: &[TraitUse], via: impl Fn(&TraitUse) -> Option<Via>) -> Vec<(Via, String)> {
-    let mut found: Vec<(Via, String)> = Vec::new();
-    for one in uses {
-        if let Some(via) = via(one) {
-            let address = (via, one.value.clone());
-            if !found.contains(&address) {
-                found.push(address);
-            }
-        }
-    }
-    found
-}
-
-/// The distinct identifiers for one use, in schema order.
-fn identifiers(uses: &[TraitUse], flagged: impl Fn(&TraitUse) -> bool) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    for one in uses.iter().filter(|one| flagged(one)) {
-        if !found.contains(&one.value) {
-            found.push(one.value.clone());
-        }
-    }
-    found
-}
-
 fn verifiable(
     known: &[VerifiableAddress],
     uses: &[TraitUse],
@@ -318,7 +293,7 @@ fn verifiable(
     random: &dyn Random,
 ) -> Vec<VerifiableAddress> {
     let mut rows = Vec::new();
-    for (via, value) in addresses(uses, |one| one.extension.verification) {
+    for (via, value) in distinct_addresses(uses, |one| one.extension.verification) {
         let mut row = match known.iter().find(|row| row.via == via && row.value == value) {
             Some(row) => row.clone(),
             None => VerifiableAddress {
@@ -355,7 +330,7 @@ fn recovery(known: &[RecoveryAddress], uses: &[TraitUse], now: Time, random: &dy
         Some(row) => row.clone(),
         None => RecoveryAddress { id: random.id(), value, via, created_at: now, updated_at: now },
     };
-    addresses(uses, |one| one.extension.recovery).into_iter().map(row).collect()
+    distinct_addresses(uses, |one| one.extension.recovery).into_iter().map(row).collect()
 }
 
 /// A credential on its way: what it will hold, before it is known whether anything changed.
@@ -421,10 +396,10 @@ fn credentials(
 /// so that whichever way an account comes in, the same names are reserved.
 fn follow_traits(kind: CredentialType, edited: Option<Draft>, uses: &[TraitUse]) -> Option<Draft> {
     let flagged = match kind {
-        CredentialType::Password => identifiers(uses, |one| one.extension.password_identifier),
-        CredentialType::Webauthn => identifiers(uses, |one| one.extension.webauthn_identifier),
+        CredentialType::Password => distinct_values(uses, |one| one.extension.password_identifier),
+        CredentialType::Webauthn => distinct_values(uses, |one| one.extension.webauthn_identifier),
         CredentialType::Code => {
-            let receivers = addresses(uses, |one| one.extension.code);
+            let receivers = distinct_addresses(uses, |one| one.extension.code);
             let list: Vec<_> =
                 receivers.iter().map(|(via, address)| json!({ "address": address, "channel": via.as_str() })).collect();
             let mut identifiers: Vec<String> = Vec::new();
@@ -526,10 +501,10 @@ type Protected = [BTreeSet<(Option<Via>, String)>; 5];
 
 fn protected(uses: &[TraitUse]) -> Protected {
     let addressed = |via: fn(&TraitUse) -> Option<Via>| {
-        addresses(uses, via).into_iter().map(|(via, value)| (Some(via), value)).collect::<BTreeSet<_>>()
+        distinct_addresses(uses, via).into_iter().map(|(via, value)| (Some(via), value)).collect::<BTreeSet<_>>()
     };
     let named = |flagged: fn(&TraitUse) -> bool| {
-        identifiers(uses, flagged).into_iter().map(|value| (None, value)).collect::<BTreeSet<_>>()
+        distinct_values(uses, flagged).into_iter().map(|value| (None, value)).collect::<BTreeSet<_>>()
     };
     [
         named(|one| one.extension.password_identifier),

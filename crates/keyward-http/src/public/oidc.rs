@@ -7,17 +7,15 @@ use axum::body::Body;
 use axum::extract::Extension;
 use axum::response::Response;
 use axum::routing::get;
-use http::StatusCode;
 use keyward_selfservice::outcome::Returned;
 use keyward_selfservice::stories::provider::{self, Answer};
 use url::form_urlencoded;
 
 use super::{Called, visit};
-use crate::answer::{Kind, Step};
+use crate::answer::{Kind, Step, once_more};
 use crate::body;
 use crate::openapi::Shape::{Named, Text};
 use crate::openapi::{Answer as Documented, CODE, Operation, Parameter, in_path, in_query, leads, refuses, shows};
-use crate::reply::Reply;
 
 pub(super) fn routes() -> Router {
     Router::new()
@@ -79,7 +77,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
 
 /// What becomes of a round trip.
 const RETURNED: &[Documented] = &[
-    shows(200, "The app's flow is done.", Named("successfulNativeLogin")),
+    shows(200, "A script that follows gets what it would get from the submit.", Named("successfulNativeLogin")),
     leads(302),
     leads(303),
     shows(400, "The form again, or why there is none.", Named("loginFlowOrError")),
@@ -127,5 +125,5 @@ async fn posted(Extension(caller): Called, request_body: Body) -> Result<Respons
     let answer = form_urlencoded::parse(&bytes).filter(|(name, _)| ANSWER.contains(&name.as_ref()));
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(answer).finish();
     let location = format!("{}{}?{query}", caller.app().public_base(), caller.uri.path());
-    Ok(Reply::redirect(StatusCode::FOUND, location).send(&caller).await)
+    Ok(once_more(location).send(&caller).await)
 }

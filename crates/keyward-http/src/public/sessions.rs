@@ -8,15 +8,13 @@ use axum::response::Response;
 use axum::routing::{delete, get};
 use http::StatusCode;
 use http::header::{HeaderName, LINK};
-use keyward_model::{Problem, SessionId};
-use keyward_selfservice::outcome::{Entry, IssuedSession, Outcome};
+use keyward_model::SessionId;
 use keyward_selfservice::stories::exchange::exchange;
 use keyward_selfservice::stories::sessions::{self, Page};
 use serde_json::json;
 
 use super::{Called, visit};
-use crate::answer::flow_json;
-use crate::caller::Caller;
+use crate::answer::taken_up;
 use crate::openapi::Shape::{List, Named, Text};
 use crate::openapi::{
     BY_COOKIE, BY_TOKEN, Operation, PAGE, PAGE_SIZE, PAGE_TOKEN, PER_PAGE, SESSION, in_query, nothing, refuses, shows,
@@ -70,27 +68,8 @@ async fn exchange_token(Extension(caller): Called) -> Result<Response, Response>
     let mut call = visit(caller).await?;
     let query = call.caller.query.clone();
     let said = exchange(call.caller.app(), &mut call.visit, query.get("init_code"), query.get("return_to_code")).await;
-    let reply = match said {
-        Ok(Entry::Login(Outcome::Done(done))) => exchanged(&call.caller, Some(done.session)),
-        Ok(Entry::Registration(Outcome::Done(done))) => exchanged(&call.caller, done.session),
-        Ok(entry) => match flow_json(entry) {
-            Ok(json) => Reply::json(StatusCode::UNPROCESSABLE_ENTITY, json),
-            Err(problem) => return Ok(call.refuse_json(problem).await),
-        },
-        Err(problem) => return Ok(call.refuse_json(problem).await),
-    };
+    let reply = taken_up(&call.caller.site().addresses, call.caller.now, said);
     Ok(call.send(reply).await)
-}
-
-/// The session for the app; none where the sign-up hands none out.
-fn exchanged(caller: &Caller, session: Option<IssuedSession>) -> Reply {
-    let token = session.as_ref().and_then(|session| session.token.as_ref());
-    let (Some(session), Some(token)) = (&session, token) else {
-        let reason = "The account was made, but signing up signs nobody in here.".to_owned();
-        return caller.refusal_json(&Problem::NotFound { reason: Some(reason) });
-    };
-    let token = serde_json::Value::from(token.reveal().as_str());
-    Reply::json(StatusCode::OK, format!("{{\"session_token\":{token},\"session\":{}}}", session.json))
 }
 
 async fn list(Extension(caller): Called) -> Result<Response, Response> {

@@ -191,7 +191,7 @@ pub(crate) fn refused(provider: &Provider, error: &OidcError) -> FormErrors {
 
 /// The provider that a submit names, if it is for everybody.
 fn named<'a>(app: &'a App, id: &str) -> Result<&'a Provider, FormErrors> {
-    let provider = app.oidc.get(id).filter(|provider| provider.settings().organization_id.is_none());
+    let provider = app.oidc.get(id).filter(|provider| provider.is_for_everybody());
     provider.ok_or_else(|| FormErrors::global(Message::reason("There is no such provider to sign in with.")))
 }
 
@@ -241,7 +241,7 @@ fn names_a_provider(body: &Payload) -> bool {
 }
 
 /// What somebody is told whose account at the provider is not theirs here.
-pub(crate) fn foreign(provider: &str, own: Option<IdentityId>) -> FormErrors {
-    tracing::info!(provider, identity.id = own.map(|id| id.to_string()), "A provider vouched for somebody else");
+fn foreign(provider: &str, own: IdentityId) -> FormErrors {
+    tracing::info!(provider, identity.id = %own, "A provider vouched for somebody else");
     FormErrors::global(Message::reason("This is not an account that you connected. Use the one that you connected here."))
 }

@@ -216,8 +216,7 @@ impl PendingLink {
 }
 
 fn hints(app: &App, identity: &IdentitySnapshot) -> Hints {
-    let links = Links::of(identity.credential(CredentialType::Oidc));
-    let providers = app.oidc.iter().map(|one| one.id().to_owned()).filter(|id| links.find(id).is_some()).collect();
+    let providers = app.oidc.connected(identity.credential(CredentialType::Oidc));
     Hints { methods: super::ways_in(app, identity), providers }
 }
 

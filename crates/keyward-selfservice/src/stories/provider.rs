@@ -4,7 +4,7 @@
 //! An answer counts once, and only in the browser that was sent away: what is kept opens with a key that this browser holds. An app's
 //! flow keeps it itself, because the browser that the app opens is not known before, and only the app goes on from there.
 
-use keyward_model::{EntryState, Flow, FlowType, FormErrors, IdentityId, Kind, Message, Problem, Settings};
+use keyward_model::{Flow, FlowType, FormErrors, IdentityId, Kind, Message, Problem, Settings};
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::continuity::{self, Belongs, Opened, ROUND_TRIP};
 use keyward_services::oidc::{CodeAnswer, FlowKind, OidcError, State};
@@ -136,10 +136,6 @@ async fn to_login(app: &App, visit: &mut Visit, state: &State, answer: &Answer<'
         return to_app(app, visit, flow, redeemed).await.map(Entry::Login);
     }
     match redeemed {
-        _ if flow.state == EntryState::PassedChallenge => {
-            let errors = FormErrors::global(Message::plain(4_010_002));
-            login::refuse(app, visit, flow, Some(&Oidc), errors, Vec::new()).await.map(Entry::Login)
-        }
         Ok(arrival) => login::arrive(app, visit, flow, &arrival).await,
         Err(errors) => login::refuse(app, visit, flow, Some(&Oidc), errors, Vec::new()).await.map(Entry::Login),
     }

@@ -9,7 +9,6 @@ use keyward_model::{
 };
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::derive::{Bounds, IdentityEdit, derive};
-use keyward_services::oidc::Links;
 use keyward_services::payload::Payload;
 use keyward_services::schema::IdentitySchema;
 use keyward_services::session::{self, serve_identity, session_json};
@@ -355,11 +354,9 @@ async fn taken(app: &App, schema: &IdentitySchema, traits: &Value) -> Result<Mes
     for (kind, identifier) in named.chain(reached) {
         let owner = app.store.find_identity_by_identifier(kind, &identifier).await.map_err(storage_problem)?;
         let Some(owner) = owner else { continue };
-        let links = Links::of(owner.credential(CredentialType::Oidc));
-        let providers: Vec<_> = app.oidc.iter().map(|one| one.id()).filter(|id| links.find(id).is_some()).collect();
         let context = json!({
             "available_credential_types": super::ways_in(app, &owner),
-            "available_oidc_providers": providers,
+            "available_oidc_providers": app.oidc.connected(owner.credential(CredentialType::Oidc)),
             "credential_identifier_hint": identifier,
         });
         return Ok(Message::new(4_000_028, context));

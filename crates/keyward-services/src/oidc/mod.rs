@@ -22,7 +22,7 @@ mod transaction;
 use std::collections::HashMap;
 
 use keyward_config::{Config, OidcProvider, Pkce, ProviderKind};
-use keyward_model::Time;
+use keyward_model::{Credential, Time};
 use url::Url;
 
 pub use error::{IdTokenError, OidcError};
@@ -42,7 +42,6 @@ use kinds::{Client, OpenId};
 /// The providers of one configuration, and the client that calls them.
 #[derive(Debug)]
 pub struct Providers {
-    enabled: bool,
     list: Vec<Provider>,
     by_id: HashMap<String, usize>,
     outbound: Outbound,
@@ -67,17 +66,23 @@ impl Providers {
         }
         let by_id = list.iter().enumerate().map(|(index, provider)| (provider.settings.id.clone(), index)).collect();
         let outbound = Outbound::new(outbound_rules(config));
-        if errors.is_empty() { Ok(Self { enabled: method.enabled, list, by_id, outbound }) } else { Err(errors) }
+        if errors.is_empty() { Ok(Self { list, by_id, outbound }) } else { Err(errors) }
     }
 
     /// The provider of this id, while the method is switched on.
     pub fn get(&self, id: &str) -> Option<&Provider> {
-        self.by_id.get(id).and_then(|index| self.list.get(*index)).filter(|_| self.enabled)
+        self.by_id.get(id).and_then(|index| self.list.get(*index))
     }
 
     /// All providers in the order of the configuration; none while the method is switched off.
     pub fn iter(&self) -> impl Iterator<Item = &Provider> {
-        self.list.iter().filter(|_| self.enabled)
+        self.list.iter()
+    }
+
+    /// The ids of the providers at which an account is connected, in the order of the configuration.
+    pub fn connected(&self, credential: Option<&Credential>) -> Vec<String> {
+        let links = Links::of(credential);
+        self.iter().map(Provider::id).filter(|id| links.find(id).is_some()).map(str::to_owned).collect()
     }
 }
 
@@ -113,6 +118,11 @@ impl Provider {
     /// What people call it: the configured label, or the id.
     pub fn label(&self) -> &str {
         self.settings.label.as_deref().unwrap_or(&self.settings.id)
+    }
+
+    /// Whether it is for everybody, and not for the people of one organization.
+    pub const fn is_for_everybody(&self) -> bool {
+        self.settings.organization_id.is_none()
     }
 
     /// Where its pages are, as far as that is known without asking it: pages that send a browser there have to name it.

@@ -20,7 +20,7 @@ pub use catalog::{SchemaEntry, SchemaSource, Schemas, load_document};
 pub use extension::Extension;
 pub(crate) use shape::MAX_DEPTH as MAX_TRAIT_DEPTH;
 use shape::Shape;
-pub(crate) use values::{TraitUse, changed_names};
+pub(crate) use values::{TraitUse, changed_names, distinct_addresses, distinct_values};
 
 /// Longest schema document, in bytes.
 pub const MAX_DOCUMENT: usize = 1 << 20;

@@ -165,54 +165,54 @@ pub(crate) struct TraitUse {
     pub(crate) extension: Extension,
 }
 
+/// The distinct addresses for one use, in schema order.
+pub(crate) fn distinct_addresses(uses: &[TraitUse], via: impl Fn(&TraitUse) -> Option<Via>) -> Vec<(Via, String)> {
+    let mut found: Vec<(Via, String)> = Vec::new();
+    for one in uses {
+        if let Some(via) = via(one) {
+            let address = (via, one.value.clone());
+            if !found.contains(&address) {
+                found.push(address);
+            }
+        }
+    }
+    found
+}
+
+/// The distinct values for one use, in schema order.
+pub(crate) fn distinct_values(uses: &[TraitUse], flagged: impl Fn(&TraitUse) -> bool) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for one in uses.iter().filter(|one| flagged(one)) {
+        if !found.contains(&one.value) {
+            found.push(one.value.clone());
+        }
+    }
+    found
+}
+
 impl IdentitySchema {
     /// What these traits sign in with beside a password, in schema order and canonical; empty when nothing does.
     pub fn password_identifiers(&self, traits: &Value) -> Vec<String> {
-        let mut found: Vec<String> = Vec::new();
-        for one in self.uses(traits).into_iter().filter(|one| one.extension.password_identifier) {
-            if !found.contains(&one.value) {
-                found.push(one.value);
-            }
-        }
-        found
+        distinct_values(&self.uses(traits), |one| one.extension.password_identifier)
     }
 
     /// Everything that these traits sign in with, by whatever method; distinct, canonical, in schema order.
     pub fn identifiers(&self, traits: &Value) -> Vec<String> {
-        let mut found: Vec<String> = Vec::new();
-        for one in self.uses(traits) {
+        let signs_in = |one: &TraitUse| {
             let Extension { password_identifier, webauthn_identifier, code, .. } = &one.extension;
-            if (*password_identifier || *webauthn_identifier || code.is_some()) && !found.contains(&one.value) {
-                found.push(one.value);
-            }
-        }
-        found
+            *password_identifier || *webauthn_identifier || code.is_some()
+        };
+        distinct_values(&self.uses(traits), signs_in)
     }
 
     /// The distinct addresses that receive sign-in codes, canonical, in schema order.
     pub fn code_addresses(&self, traits: &Value) -> Vec<(Via, String)> {
-        let mut found: Vec<(Via, String)> = Vec::new();
-        for one in self.uses(traits) {
-            if let Some(via) = one.extension.code
-                && !found.iter().any(|known| *known == (via, one.value.clone()))
-            {
-                found.push((via, one.value));
-            }
-        }
-        found
+        distinct_addresses(&self.uses(traits), |one| one.extension.code)
     }
 
     /// The distinct addresses that are confirmed or that recover the account, canonical, in schema order.
     pub fn contact_addresses(&self, traits: &Value) -> Vec<(Via, String)> {
-        let mut found: Vec<(Via, String)> = Vec::new();
-        for one in self.uses(traits) {
-            if let Some(via) = one.extension.verification.or(one.extension.recovery)
-                && !found.iter().any(|known| *known == (via, one.value.clone()))
-            {
-                found.push((via, one.value));
-            }
-        }
-        found
+        distinct_addresses(&self.uses(traits), |one| one.extension.verification.or(one.extension.recovery))
     }
 
     /// Every value that finds the account or receives messages, in schema order.

@@ -7,7 +7,7 @@ use keyward_model::{Aal, CredentialType, Flow, FlowType, FormErrors, IdentitySna
 use keyward_services::attempts::Reserved;
 use keyward_services::audit::{Event, EventKind};
 use keyward_services::derive::{Bounds, IdentityEdit, derive};
-use keyward_services::oidc::{FlowKind, Links, identifier};
+use keyward_services::oidc::{FlowKind, identifier};
 use keyward_services::payload::Payload;
 use keyward_services::{mailboxes, storage_problem};
 use keyward_store::Batch;
@@ -36,9 +36,7 @@ impl LoginMethod for Oidc {
         if context.flow.extra.requested_aal != Aal::Aal1 || !context.flow.extra.refresh {
             return None;
         }
-        let links = Links::of(identity?.credential(CredentialType::Oidc));
-        let connected: Vec<_> = context.app.oidc.iter().map(|one| one.id()).filter(|id| links.find(id).is_some()).collect();
-        Some(json!({ "connected": connected }))
+        Some(json!({ "connected": context.app.oidc.connected(identity?.credential(CredentialType::Oidc)) }))
     }
 
     fn nodes(&self, context: &LoginContext<'_>) -> Vec<Node> {
@@ -53,7 +51,7 @@ impl LoginMethod for Oidc {
                 && pending.as_ref().is_none_or(|pending| pending.offers(id))
         };
         let label = if pending.is_some() { 1_010_018 } else { 1_010_002 };
-        let shown = app.oidc.iter().filter(|one| one.settings().organization_id.is_none() && is_offered(one.id()));
+        let shown = app.oidc.iter().filter(|one| one.is_for_everybody() && is_offered(one.id()));
         shown.map(|provider| button(provider, label)).collect()
     }
 
@@ -87,7 +85,7 @@ pub(crate) async fn recognise(context: &LoginContext<'_>, arrival: &Arrival) -> 
     if flow.extra.refresh {
         let own = signed_in_identity(context).await?.identity.id;
         if found.as_ref().is_none_or(|found| found.identity.id != own) {
-            return Err(foreign(&arrival.provider, Some(own)).into());
+            return Err(foreign(&arrival.provider, own).into());
         }
     }
     let Some(identity) = found else { return Ok(LoginProposal::Unknown(Box::new(arrival.clone()))) };

@@ -40,7 +40,7 @@ impl RegistrationMethod for Oidc {
         let label = if completing.is_some() { 1_040_003 } else { 1_040_002 };
         let offered = |one: &&Provider| match completing {
             Some(id) => one.id() == id,
-            None => one.settings().organization_id.is_none(),
+            None => one.is_for_everybody(),
         };
         app.oidc.iter().filter(offered).map(|provider| button(provider, label)).collect()
     }

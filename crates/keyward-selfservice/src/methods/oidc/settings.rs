@@ -39,7 +39,7 @@ impl SettingsMethod for Oidc {
                 Some(_) if has_another_way_in(app, identity, provider.id()) => ("unlink", 1_050_003),
                 // What may not be taken away has no button.
                 Some(_) => return None,
-                None if provider.settings().organization_id.is_some() => return None,
+                None if !provider.is_for_everybody() => return None,
                 None => ("link", 1_050_002),
             };
             let label = Message::new(label, json!({ "provider": provider.label() }));
@@ -65,7 +65,7 @@ impl SettingsMethod for Oidc {
 
 /// A provider that can be connected: known, for everybody, and not connected yet.
 fn linkable<'a>(context: &SettingsContext<'a>, id: &str) -> Result<&'a Provider, FormErrors> {
-    let provider = context.app.oidc.get(id).filter(|one| one.settings().organization_id.is_none());
+    let provider = context.app.oidc.get(id).filter(|one| one.is_for_everybody());
     provider.filter(|_| links(context.identity).find(id).is_none()).ok_or_else(|| {
         FormErrors::global(Message::reason("There is no such provider, or an account there is connected already."))
     })
@@ -92,8 +92,7 @@ impl SettingsStep for Leave {
             {
                 return connect(context, &arrival);
             }
-            let traits = self.body.object("traits")?.map(serde_json::Value::Object);
-            let from = Leaving { kind: FlowKind::Settings, flow_id: flow.id, traits, again: false, body: &self.body };
+            let from = Leaving { kind: FlowKind::Settings, flow_id: flow.id, traits: None, again: false, body: &self.body };
             Ok(Proposal::Depart(Box::new(depart(app, visit, provider, from).await?)))
         })
     }
@@ -165,10 +164,7 @@ fn has_another_way_in(app: &App, identity: &IdentitySnapshot, provider: &str) ->
 /// How many connected accounts sign in today, without those at one provider: a provider that is not configured any more lets nobody in.
 pub(crate) fn usable(app: &App, identity: &IdentitySnapshot, without: Option<&str>) -> u32 {
     let links = links(identity);
-    let counts = |provider: &str| {
-        let known = app.oidc.get(provider).filter(|one| one.settings().organization_id.is_none());
-        known.is_some() && Some(provider) != without
-    };
+    let counts = |provider: &str| app.oidc.get(provider).is_some_and(Provider::is_for_everybody) && Some(provider) != without;
     u32::try_from(links.iter().filter(|link| counts(&link.provider)).count()).unwrap_or(u32::MAX)
 }
 
