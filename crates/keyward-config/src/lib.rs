@@ -36,7 +36,7 @@ pub use methods::{
     CodeMethod, LinkMethod, Methods, PasskeyMethod, PasswordMethod, RelyingParty, TotpMethod, UserVerification, WebauthnMethod,
 };
 pub use network::{Network, NotANetwork};
-pub use oidc::{AccountLinking, AppleKey, ClaimsSource, OidcMethod, OidcProvider, Pkce, ProviderKind, ProviderSubject};
+pub use oidc::{AppleKey, ClaimsSource, OidcMethod, OidcProvider, Pkce, ProviderKind, ProviderSubject};
 pub use quickstart::{DEFAULT_SCHEMA, DEFAULT_SCHEMA_ID, Quickstart};
 pub use reference::{KeyReference, json_schema, key_reference};
 pub use report::{ConfigErrors, Place, Problem, Warning, WarningKind};

@@ -71,8 +71,6 @@ pub struct OidcProvider {
     pub apple: Option<AppleKey>,
     /// `update_identity_on_login: automatic`: traits are mapped anew at each sign-in.
     pub update_identity_on_login: bool,
-    /// What happens when the provider names an address that somebody has.
-    pub account_linking_mode: AccountLinking,
 }
 
 impl fmt::Debug for OidcProvider {
@@ -216,15 +214,6 @@ pub enum ProviderSubject {
     Me,
     /// The claim `oid`.
     Oid,
-}
-
-/// What happens when a provider names an address that somebody has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AccountLinking {
-    /// That person signs in first.
-    ConfirmWithExistingCredential,
-    /// The same: nobody is linked without having signed in.
-    Automatic,
 }
 
 /// What signs in the place of a client secret at Apple.

@@ -15,8 +15,6 @@ use crate::texts;
 
 /// From so many on, buttons say only whose they are, two to a line.
 const MANY: usize = 4;
-/// Labels of a login flow that connects: a submit of the account itself, and a provider of it.
-const CONNECTING: [u64; 2] = [1_010_017, 1_010_018];
 
 /// Whether the group is about accounts elsewhere.
 pub(crate) fn is_social(group: &str) -> bool {
@@ -28,11 +26,9 @@ pub(crate) fn lists(node: &Node<'_>) -> bool {
     is_social(node.group) && node.is_input(&["submit"]) && matches!(node.name(), "link" | "unlink")
 }
 
-/// Whether whoever signs in here connects an account from elsewhere by it. The labels still tell once the message is gone, as
-/// after a wrong password.
+/// Whether whoever signs in here connects an account from elsewhere by it: the message says so for as long as it is so.
 pub(crate) fn connects(flow: &Flow<'_>) -> bool {
-    let labelled = |node: &Node<'_>| node.label.is_some_and(|label| CONNECTING.contains(&label.id));
-    flow.messages.iter().any(|message| message.id == CONNECTS) || flow.nodes.iter().any(labelled)
+    flow.messages.iter().any(|message| message.id == CONNECTS)
 }
 
 /// Whether the node carries on a sign-up for which the provider did not tell enough.

@@ -5,7 +5,7 @@
 use keyward_model::Secret;
 use url::{Host, Url};
 
-use super::{AccountLinking, AppleKey, ClaimsSource, OidcMethod, OidcProvider, Pkce, ProviderKind, ProviderSubject};
+use super::{AppleKey, ClaimsSource, OidcMethod, OidcProvider, Pkce, ProviderKind, ProviderSubject};
 use crate::document::{Node, Shape};
 use crate::report::{Place, Report, WarningKind};
 use crate::resolve::{DOCUMENT_URL, Reader, is_document_url};
@@ -168,11 +168,7 @@ fn provider(entry: &Entry<'_>, report: &mut Report) -> Option<OidcProvider> {
     if requested_claims.as_ref().is_some_and(|claims| !claims.is_object()) {
         entry.refuse("requested_claims", "expected an object (OpenID Connect Core 1.0, section 5.5)", report);
     }
-    let account_linking_mode = match choice(entry, "account_linking_mode", &LINKING, report) {
-        Some("automatic") => AccountLinking::Automatic,
-        _ => AccountLinking::ConfirmWithExistingCredential,
-    };
-    if account_linking_mode == AccountLinking::Automatic {
+    if choice(entry, "account_linking_mode", &LINKING, report) == Some("automatic") {
         let message = "accounts are never joined on a provider's word; people confirm with a credential they have";
         entry.warn(WarningKind::Advice, "account_linking_mode", message, report);
     }
@@ -210,7 +206,6 @@ fn provider(entry: &Entry<'_>, report: &mut Report) -> Option<OidcProvider> {
         },
         apple: apple(entry),
         update_identity_on_login: choice(entry, "update_identity_on_login", &["never", "automatic"], report) == Some("automatic"),
-        account_linking_mode,
     })
 }
 

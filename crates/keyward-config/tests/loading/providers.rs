@@ -1,6 +1,6 @@
 //! The block of social sign-in: what each kind of provider needs, and what is refused before anybody meets its button.
 
-use keyward_config::{AccountLinking, ClaimsSource, Pkce, ProviderKind, ProviderSubject, WarningKind};
+use keyward_config::{ClaimsSource, Pkce, ProviderKind, ProviderSubject, WarningKind};
 use keyward_model::Secret;
 
 use super::{BASE, config, loaded, mistakes};
@@ -29,7 +29,6 @@ fn a_provider_is_read_with_its_defaults() {
     assert!(method.enabled && method.base_redirect_uri.is_none());
     assert_eq!((hub.id.as_str(), hub.kind, hub.label.as_deref()), ("hub", ProviderKind::Generic, None));
     assert_eq!((hub.pkce, hub.claims_source, hub.subject_source), (Pkce::Auto, ClaimsSource::IdToken, ProviderSubject::Userinfo));
-    assert_eq!(hub.account_linking_mode, AccountLinking::ConfirmWithExistingCredential);
     assert!(
         !hub.update_identity_on_login && hub.scope.is_empty() && hub.apple.is_none() && hub.client_secret.reveal().is_empty()
     );

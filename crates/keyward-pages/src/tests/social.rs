@@ -143,9 +143,10 @@ fn an_address_that_has_an_account_leads_to_signing_in_there() {
             assert!(form.contains("name=\"identifier\" value=\"mara@example.org\""), "{form}");
         }
     }
-    // A wrong password takes the message away; the labels still tell.
+    // A wrong password is told beside it.
     let mut wrong = flow("login-connect");
-    wrong["ui"]["messages"] = json!([{"id": 4_000_006, "text": "Those two do not fit. Check both.", "type": "error"}]);
+    let refused = json!({"id": 4_000_006, "text": "Those two do not fit. Check both.", "type": "error"});
+    wrong["ui"]["messages"].as_array_mut().unwrap().push(refused);
     let html = draw_in("login-connect", &wrong, Lang::En);
     assert!(html.contains("<title>Error: You already have an account") && html.contains(">Sign in and connect</button>"));
     // Names that are missing are not guessed at.

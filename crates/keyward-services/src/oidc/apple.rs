@@ -3,11 +3,11 @@
 //! Knows no request.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use keyward_config::AppleKey;
 use keyward_model::{Secret, Span, Time};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::json;
 
 use super::OidcError;
@@ -58,11 +58,8 @@ impl ClientKey {
 
 /// PKCS#8 in PEM (RFC 7468, section 10). In variables of the environment line breaks are often written as `\n`.
 fn read(pem: &str) -> Option<EncodingKey> {
-    let (_, rest) = pem.split_once("-----BEGIN PRIVATE KEY-----")?;
-    let (body, _) = rest.split_once("-----END PRIVATE KEY-----")?;
-    let body: Secret<String> =
-        Secret::new(body.replace("\\n", "").chars().filter(|character| !character.is_whitespace()).collect());
-    let der = Secret::new(STANDARD.decode(body.reveal()).ok()?);
-    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.reveal()).ok()?;
-    Some(EncodingKey::from_ec_der(der.reveal()))
+    let pem = Secret::new(pem.replace("\\n", "\n"));
+    let der = PrivatePkcs8KeyDer::from_pem_slice(pem.reveal().as_bytes()).ok()?;
+    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_pkcs8_der()).ok()?;
+    Some(EncodingKey::from_ec_der(der.secret_pkcs8_der()))
 }

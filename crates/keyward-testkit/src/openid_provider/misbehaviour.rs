@@ -66,6 +66,26 @@ pub enum IdTokenFault {
     PublicKeyAsSecret,
 }
 
+impl IdTokenFault {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::WrongNonce,
+        Self::NoNonce,
+        Self::WrongIssuer,
+        Self::WrongAudience,
+        Self::WrongParty,
+        Self::NoSubject,
+        Self::Expired,
+        Self::NotYet,
+        Self::Unsigned,
+        Self::ForeignContent,
+        Self::ForeignKey,
+        Self::UnknownKey,
+        Self::ClientSecret,
+        Self::PublicKeyAsSecret,
+    ];
+}
+
 /// What the provider does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misbehaviour {

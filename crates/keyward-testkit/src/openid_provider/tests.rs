@@ -173,26 +173,10 @@ async fn only_the_client_at_a_registered_address_is_sent_anything() {
 #[tokio::test]
 async fn every_fault_of_an_id_token_is_one_that_a_careful_client_sees() {
     let world = World::new().await;
-    let faults = [
-        IdTokenFault::WrongNonce,
-        IdTokenFault::NoNonce,
-        IdTokenFault::WrongIssuer,
-        IdTokenFault::WrongAudience,
-        IdTokenFault::WrongParty,
-        IdTokenFault::NoSubject,
-        IdTokenFault::Expired,
-        IdTokenFault::NotYet,
-        IdTokenFault::Unsigned,
-        IdTokenFault::ForeignContent,
-        IdTokenFault::ForeignKey,
-        IdTokenFault::UnknownKey,
-        IdTokenFault::ClientSecret,
-        IdTokenFault::PublicKeyAsSecret,
-    ];
     let mint = || world.provider.mint_id_token(&Claims::new("ada"), Some("the nonce"));
     for signing in [Signing::Rs256, Signing::Es256] {
         world.provider.sign_with(signing);
-        for fault in faults {
+        for fault in IdTokenFault::ALL {
             world.provider.misbehave(Misbehaviour::IdToken(fault));
             assert!(world.verify(&mint()).await.is_err(), "{fault:?}");
         }

@@ -121,23 +121,7 @@ async fn one_provider_answers_for_no_other(t: Trial) {
 async fn a_provider_that_lies_or_fails_signs_nobody_in(t: Trial) {
     let op = provider(&t).await;
     op.sign_in_as(ada_there());
-    let faults = [
-        IdTokenFault::WrongNonce,
-        IdTokenFault::NoNonce,
-        IdTokenFault::WrongIssuer,
-        IdTokenFault::WrongAudience,
-        IdTokenFault::WrongParty,
-        IdTokenFault::NoSubject,
-        IdTokenFault::Expired,
-        IdTokenFault::NotYet,
-        IdTokenFault::Unsigned,
-        IdTokenFault::ForeignContent,
-        IdTokenFault::ForeignKey,
-        IdTokenFault::UnknownKey,
-        IdTokenFault::ClientSecret,
-        IdTokenFault::PublicKeyAsSecret,
-    ];
-    let lies = faults.map(Misbehaviour::IdToken).into_iter().chain([
+    let lies = IdTokenFault::ALL.map(Misbehaviour::IdToken).into_iter().chain([
         Misbehaviour::NoIdToken,
         Misbehaviour::CallbackIssuer,
         Misbehaviour::NoCallbackIssuer,
