@@ -10,10 +10,10 @@ use crate::mail::{code_in, latest_code, mails_to};
 use crate::second_factor::EMAIL;
 use crate::verification::enabled;
 
-const NEW: &str = "countess@example.org";
+pub(crate) const NEW: &str = "countess@example.org";
 
 /// With these hooks after a method of a flow.
-fn hooked(flow: &str, method: &str, hooks: &[&str]) -> Value {
+pub(crate) fn hooked(flow: &str, method: &str, hooks: &[&str]) -> Value {
     let hooks: Vec<_> = hooks.iter().map(|hook| json!({ "hook": hook })).collect();
     let mut config = enabled();
     merge(&mut config, &json!({ "selfservice": { "flows": { flow: { "after": { method: { "hooks": hooks } } } } } }));
@@ -21,7 +21,7 @@ fn hooked(flow: &str, method: &str, hooks: &[&str]) -> Value {
 }
 
 /// People with two addresses and a phone number.
-fn reachable() -> Value {
+pub(crate) fn reachable() -> Value {
     let verified = |via: &str| json!({ "type": "string", "ory.sh/kratos": { "verification": { "via": via } } });
     let mut email = verified("email");
     email["ory.sh/kratos"]["credentials"] = json!({ "password": { "identifier": true } });
@@ -43,48 +43,48 @@ fn reachable() -> Value {
 }
 
 /// Signs up with these traits.
-async fn sign_up(person: &Actor, query: &str, traits: Value) -> Submitted {
+pub(crate) async fn sign_up(person: &Actor, query: &str, traits: Value) -> Submitted {
     let flow = person.init("registration", query).await;
     person.submit(&flow, json!({ "method": "password", "password": PASSWORD, "traits": traits })).await
 }
 
 /// The verification flow that the latest message to an address is about.
-async fn flow_of(t: &Trial, address: &str) -> String {
+pub(crate) async fn flow_of(t: &Trial, address: &str) -> String {
     let mails = mails_to(t, address).await;
     let data = &mails.first().expect("a message").content.as_ref().expect("a message that can be opened").template_data;
     parameter(data["verification_url"].as_str().expect("a link"), "flow").expect("a flow")
 }
 
 /// Reads a verification flow.
-async fn read(person: &Actor, id: &str) -> Flow {
+pub(crate) async fn read(person: &Actor, id: &str) -> Flow {
     Flow { kind: "verification".to_owned(), json: person.fetch("verification", id).await.expect(200).json() }
 }
 
 /// What the answer goes on with; nothing for browsers.
-fn actions(submitted: &Submitted) -> Vec<String> {
+pub(crate) fn actions(submitted: &Submitted) -> Vec<String> {
     let Said::Done(done) = &submitted.said else { panic!("not done: {submitted:#?}") };
     let items = done.body["continue_with"].as_array().cloned().unwrap_or_default();
     items.iter().map(|item| item["action"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The flows to verify that an answer names.
-fn verifications(body: &Value) -> Vec<Value> {
+pub(crate) fn verifications(body: &Value) -> Vec<Value> {
     let items = body["continue_with"].as_array().into_iter().flatten();
     items.filter(|item| item["action"] == "show_verification_ui").map(|item| item["flow"].clone()).collect()
 }
 
-fn page(id: &str) -> String {
+pub(crate) fn page(id: &str) -> String {
     format!("http://127.0.0.1:4455/verification?flow={id}")
 }
 
 /// The addresses of an account with their progress.
-async fn addresses(t: &Trial, person: &Actor) -> Vec<(String, String)> {
+pub(crate) async fn addresses(t: &Trial, person: &Actor) -> Vec<(String, String)> {
     let identity = t.admin().identity(person.id().await).await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     identity["verifiable_addresses"].as_array().unwrap().iter().map(|one| (text(&one["value"]), text(&one["status"]))).collect()
 }
 
-fn status(address: &str, status: &str) -> (String, String) {
+pub(crate) fn status(address: &str, status: &str) -> (String, String) {
     (address.to_owned(), status.to_owned())
 }
 
@@ -410,8 +410,13 @@ async fn the_older_way_is_a_message_on_the_form(t: Trial) {
     assert!(mails_to(&t, EMAIL).await.is_empty());
 }
 
+pub(crate) async fn type_code(t: &Trial, person: &Actor, flow: &Flow, address: &str) -> Submitted {
+    let code = latest_code(t, address).await;
+    person.submit(flow, json!({ "method": "code", "code": code })).await
+}
+
 /// What was sent to an address about a change.
-async fn told(t: &Trial, address: &str) -> usize {
+pub(crate) async fn told(t: &Trial, address: &str) -> usize {
     mails_to(t, address).await.iter().filter(|mail| mail.row.template_type == "verifiable_address_changed").count()
 }
 
@@ -475,159 +480,6 @@ async fn a_phone_number_gets_a_text_message(t: Trial) {
     let passed = ada.submit(&again, json!({ "method": "code", "code": code })).await.form();
     assert_eq!(passed.messages(), [1_080_005]);
     assert!(addresses(&t, &ada).await.contains(&status(phone, "completed")));
-}
-
-fn verified_first() -> Value {
-    let mut config = reachable();
-    merge(&mut config, &hooked("settings", "profile", &["verify_new_address", "notify_previous_addresses"]));
-    config
-}
-
-/// Somebody who has confirmed nothing, and whose new addresses wait until they are.
-async fn careful(t: &Trial) -> Actor {
-    let ada = t.person();
-    sign_up(&ada, "", json!({ "email": EMAIL })).await.done();
-    t.clock().advance(Span::seconds(1));
-    ada
-}
-
-async fn traits(t: &Trial, person: &Actor) -> Value {
-    t.admin().identity(person.id().await).await["traits"].take()
-}
-
-/// Asks for a new address; yields the flow that takes the code.
-async fn ask_for(t: &Trial, person: &Actor, settings: &Flow, address: &str) -> Flow {
-    let submitted = person.submit(settings, json!({ "method": "profile", "traits": { "email": address } })).await;
-    assert_eq!(submitted.reply.status, if t.client == ClientKind::Browser { 303 } else { 200 });
-    let id = flow_of(t, address).await;
-    let shown = submitted.form();
-    if t.client == ClientKind::Browser {
-        assert_eq!((shown.kind.as_str(), shown.id()), ("verification", id.clone()));
-    } else {
-        assert_eq!((shown.kind.as_str(), shown.state().as_str(), shown.messages()), ("settings", "show_form", Vec::new()));
-        let items = shown.json["continue_with"].as_array().unwrap();
-        assert_eq!((items.len(), &verifications(&shown.json)[0]["id"]), (1, &json!(id)));
-        assert_ne!(shown.json["identity"]["traits"]["email"], address);
-        assert_eq!(shown.value("traits.email"), address);
-    }
-    let flow = read(person, &id).await;
-    assert_eq!((flow.state().as_str(), flow.messages()), ("sent_email", vec![1_080_003]));
-    flow
-}
-
-/// The code of the latest message, typed.
-async fn type_code(t: &Trial, person: &Actor, flow: &Flow, address: &str) -> Submitted {
-    let code = latest_code(t, address).await;
-    person.submit(flow, json!({ "method": "code", "code": code })).await
-}
-
-// cases, S-119
-#[flow_test(config = verified_first())]
-async fn a_new_address_takes_effect_once_it_is_confirmed(t: Trial) {
-    let ada = careful(&t).await;
-    let settings = ada.init("settings", "").await;
-    let saved =
-        ada.submit(&settings, json!({ "method": "profile", "traits": { "email": EMAIL, "nickname": "Ada" } })).await.saved();
-    assert_eq!(saved.messages(), [1_050_001]);
-
-    let settings = ada.init("settings", "").await;
-    let flow = ask_for(&t, &ada, &settings, NEW).await;
-    assert_eq!(
-        (traits(&t, &ada).await, addresses(&t, &ada).await),
-        (json!({ "email": EMAIL, "nickname": "Ada" }), vec![status(EMAIL, "sent")])
-    );
-    assert_eq!((told(&t, EMAIL).await, mails_to(&t, NEW).await.len()), (0, 1));
-
-    // Once more, by the button of the page.
-    t.clock().advance(Span::seconds(1));
-    let flow = ada.submit(&flow, json!({ "method": "code", "email": NEW })).await.form();
-    assert_eq!((flow.messages(), mails_to(&t, NEW).await.len()), (vec![1_080_003], 2));
-    let passed = type_code(&t, &ada, &flow, NEW).await.form();
-    assert_eq!((passed.state().as_str(), passed.messages()), ("passed_challenge", vec![1_080_002]));
-    assert_eq!((traits(&t, &ada).await, addresses(&t, &ada).await), (json!({ "email": NEW }), vec![status(NEW, "completed")]));
-    assert_eq!(told(&t, EMAIL).await, 1, "the address that was there is told now");
-    let kinds: Vec<_> = t.audit().await.into_iter().map(|event| event.kind).collect();
-    assert_eq!(kinds.iter().filter(|kind| *kind == "traits_changed").count(), 2);
-    t.signed_in(NEW).await;
-}
-
-// cases, S-120, S-121
-#[flow_test(config = verified_first())]
-async fn two_at_once_or_somebody_elses_are_refused(t: Trial) {
-    let ada = careful(&t).await;
-    t.admin().create_person("grace@example.org").await;
-    let settings = ada.init("settings", "").await;
-    let two = json!({ "email": NEW, "second": "other@example.org" });
-    let submitted = ada.submit(&settings, json!({ "method": "profile", "traits": two })).await;
-    assert_eq!(submitted.reply.status, if t.client == ClientKind::Browser { 303 } else { 200 });
-    let form = submitted.form();
-    assert_eq!((form.kind.as_str(), form.messages(), form.value("traits.email")), ("settings", vec![4_050_002], json!(NEW)));
-    let taken = ada.submit(&settings, json!({ "method": "profile", "traits": { "email": "grace@example.org" } })).await;
-    assert_eq!(taken.reply.status, if t.client == ClientKind::Browser { 303 } else { 400 });
-    assert_eq!(taken.form().messages(), [4_000_007]);
-    assert_eq!(traits(&t, &ada).await, json!({ "email": EMAIL }));
-    for address in [NEW, "other@example.org", "grace@example.org"] {
-        assert!(mails_to(&t, address).await.is_empty());
-    }
-}
-
-// cases: R-51, AC-68
-#[flow_test(config = verified_first())]
-async fn only_the_latest_change_applies_and_only_by_its_own_code(t: Trial) {
-    let ada = careful(&t).await;
-    let settings = ada.init("settings", "").await;
-    let first = ask_for(&t, &ada, &settings, "first@example.org").await;
-    t.clock().advance(Span::seconds(1));
-    let second = ask_for(&t, &ada, &settings, NEW).await;
-    // The code of one address on the flow of the other, and the code of the change that is over.
-    let stray = type_code(&t, &ada, &second, "first@example.org").await.form();
-    assert_eq!(stray.messages(), [4_070_006]);
-    let over = type_code(&t, &ada, &first, "first@example.org").await.form();
-    assert_eq!((over.state().as_str(), over.messages()), ("sent_email", vec![4_070_006]));
-    assert_eq!(traits(&t, &ada).await, json!({ "email": EMAIL }));
-    let passed = type_code(&t, &ada, &second, NEW).await.form();
-    assert_eq!(passed.state(), "passed_challenge");
-    assert_eq!((traits(&t, &ada).await, addresses(&t, &ada).await), (json!({ "email": NEW }), vec![status(NEW, "completed")]));
-}
-
-// cases: R-52, S-122
-#[flow_test(config = verified_first())]
-async fn a_change_is_over_with_its_session_and_with_other_traits(t: Trial) {
-    let ada = careful(&t).await;
-    let id = ada.id().await;
-    let settings = ada.init("settings", "").await;
-    let flow = ask_for(&t, &ada, &settings, NEW).await;
-    let nickname = json!([{ "op": "add", "path": "/traits/nickname", "value": "Countess" }]);
-    t.admin().call("PATCH", &format!("/admin/identities/{id}")).json(&nickname).await.expect(200);
-    assert_eq!(type_code(&t, &ada, &flow, NEW).await.form().messages(), [4_070_006]);
-    let again = ada.submit(&flow, json!({ "method": "code", "email": NEW })).await.form();
-    assert_eq!((again.messages(), mails_to(&t, NEW).await.len()), (vec![4_070_006], 1));
-
-    let settings = ada.init("settings", "").await;
-    let flow = ask_for(&t, &ada, &settings, "third@example.org").await;
-    t.admin().call("DELETE", &format!("/admin/identities/{id}/sessions")).await.expect(204);
-    ada.try_whoami().await.expect(401);
-    let flow = read(&ada, &flow.id()).await;
-    assert_eq!(type_code(&t, &ada, &flow, "third@example.org").await.form().messages(), [4_070_006]);
-    let stored = t.admin().identity(id).await;
-    assert_eq!(stored["traits"], json!({ "email": EMAIL, "nickname": "Countess" }));
-    assert_eq!(stored["verifiable_addresses"].as_array().unwrap().len(), 1);
-}
-
-#[flow_test(config = verified_first())]
-async fn an_address_can_be_taken_while_it_waits(t: Trial) {
-    let ada = careful(&t).await;
-    let settings = ada.init("settings", "").await;
-    let flow = ask_for(&t, &ada, &settings, NEW).await;
-    t.admin().create_person(NEW).await;
-    t.clock().advance(Span::seconds(1));
-    let again = ada.submit(&flow, json!({ "method": "code", "email": NEW })).await;
-    assert_eq!(again.form().messages(), [4_000_007]);
-    assert_eq!(mails_to(&t, NEW).await.len(), 1, "its owner is not written to");
-    let submitted = type_code(&t, &ada, &flow, NEW).await;
-    assert_eq!(submitted.reply.status, if t.client == ClientKind::Browser { 303 } else { 400 });
-    assert_eq!(submitted.form().messages(), [4_000_007]);
-    assert_eq!(traits(&t, &ada).await, json!({ "email": EMAIL }));
 }
 
 #[flow_test(config = enabled())]
